@@ -1,0 +1,1 @@
+"""Hyperparameter sweeps that live inside PyTorch Lightning."""

@@ -1,0 +1,1 @@
+"""Plain values: spaces, trials, history, decisions. No torch, no Lightning, no input or output."""

@@ -1,0 +1,270 @@
+"""The in-memory view of a sweep: a fold over its events, extended by the new ones alone.
+
+Reports lie in columns (`array`, which doubles its capacity), trials hold row numbers; so a hundred thousand trials
+with a million reports open in seconds and one more trial costs what the first one did.
+"""
+
+import heapq
+import json
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lightning_tune.core.events import (
+    JSON,
+    CheckpointDeleted,
+    CheckpointSaved,
+    Config,
+    ConfigEnqueued,
+    Decided,
+    Event,
+    LegStarted,
+    Reported,
+    SessionOpened,
+    SpaceDeclared,
+    StopRequested,
+    TrialEnded,
+    TrialPaused,
+    TrialStarted,
+)
+from lightning_tune.core.objective import Objective
+from lightning_tune.core.trial import Group, Report, Trial
+
+
+def config_key(config: Config) -> str:
+    """Return one text for equal configurations: sorted keys, and 1 is not 1.0 is not True."""
+    return json.dumps(config, sort_keys=True)
+
+
+class History:
+    """A sweep's trials, as searchers and schedulers see them. Read-only but for `extend`.
+
+    Args:
+        objective: what the sweep optimises.
+        repeats: how many trials share a configuration.
+    """
+
+    def __init__(self, objective: Objective, repeats: int = 1) -> None:
+        self.objective = objective
+        self.repeats = repeats
+        self.seq = 0
+        self.spaces: dict[int, dict[str, JSON]] = {}
+        self.sessions: list[SessionOpened] = []
+        self.enqueued: list[ConfigEnqueued] = []
+        self._consumed: set[int] = set()
+        self._trials: list[Trial] = []
+        self._groups: dict[int, Group] = {}
+        self._open_groups: dict[int, Group] = {}
+        self._by_config: dict[str, Group] = {}
+        self._decisions: dict[tuple[int, int, float], Decided] = {}
+        self._ranking: list[tuple[float, int]] = []
+        self._counts: dict[str, int] = {}
+        self._leg = array("q")
+        self._step = array("d")
+        self._time = array("d")
+        self._values = tuple(array("d") for _ in objective.monitor)
+        self._metrics: list[str] = []
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """Every trial, in the order of its number."""
+        return self._trials
+
+    @property
+    def groups(self) -> Sequence[Group]:
+        """Every group (one configuration each), in the order of its number; without repeats, one a trial."""
+        return list(self._groups.values())
+
+    @property
+    def open_groups(self) -> Sequence[Group]:
+        """The groups that have not ended, oldest first."""
+        return list(self._open_groups.values())
+
+    @property
+    def num_groups(self) -> int:
+        """How many configurations have been started."""
+        return len(self._groups)
+
+    @property
+    def num_reports(self) -> int:
+        """How many reports there are, over all trials."""
+        return len(self._metrics)
+
+    @property
+    def waiting_requests(self) -> list[ConfigEnqueued]:
+        """The configurations that a user enqueued and that no trial has taken yet."""
+        return [request for request in self.enqueued if request.number not in self._consumed]
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._trials)
+
+    def group(self, number: int) -> Group:
+        """Return a group by its number."""
+        return self._groups[number]
+
+    def count(self, origin: str) -> int:
+        """Return how many groups came from `origin`."""
+        return self._counts.get(origin, 0)
+
+    def find(self, config: Config) -> Group | None:
+        """Return the first group that tried exactly this configuration."""
+        return self._by_config.get(config_key(config))
+
+    def report(self, row: int) -> Report:
+        """Return a report by its row."""
+        values = tuple(column[row] for column in self._values)
+        return Report(self._leg[row], self._step[row], values, self._time[row], self._metrics[row])
+
+    def reported(self, trial: int, leg: int, step: float) -> bool:
+        """Return whether a trial has reported this step in this leg."""
+        for row in reversed(self._trials[trial].rows):
+            if self._leg[row] < leg or (self._leg[row] == leg and self._step[row] < step):
+                return False
+            if self._leg[row] == leg and self._step[row] == step:
+                return True
+        return False
+
+    def decision(self, trial: int, leg: int, step: float) -> Decided | None:
+        """Return what was decided after a report; None where that was simply to go on."""
+        return self._decisions.get((trial, leg, step))
+
+    def curve(
+        self, rows: Sequence[int], objective: int = 0
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return steps and values of some rows, each of shape (num_rows,)."""
+        column = self._values[objective]
+        return (
+            np.array([self._step[row] for row in rows], dtype=np.float64),
+            np.array([column[row] for row in rows], dtype=np.float64),
+        )
+
+    @property
+    def best_group(self) -> Group | None:
+        """The group with the lowest cost, ties to the lower number; None while nothing has a finite score."""
+        while self._ranking:
+            cost, number = self._ranking[0]
+            group = self._groups[number]
+            if group.cost == cost:
+                return group
+            heapq.heappop(self._ranking)
+        return None
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial: of the best group, the member with the lowest cost, ties to the lower number."""
+        group = self.best_group
+        return None if group is None else min(group.members, key=lambda trial: (trial.cost, trial.number))
+
+    def leaders(self, count: int) -> list[Trial]:
+        """Return the `count` best trials, best first: the groups in order, each by its best member."""
+        if count == 1:
+            return [] if self.best is None else [self.best]
+        ranked = heapq.nsmallest(
+            count,
+            (
+                (group.cost, trial.cost, trial.number, trial)
+                for group in self._groups.values()
+                if math.isfinite(group.cost)
+                for trial in group.members
+            ),
+            key=lambda entry: entry[:3],
+        )
+        return [entry[3] for entry in ranked]
+
+    # -- the fold -----------------------------------------------------------------------------------------------
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """Fold the events that are new to this history, in the order of their sequence numbers."""
+        for event in events:
+            if event.seq <= self.seq:
+                continue
+            self.seq = event.seq
+            if type(event) is Reported:
+                self._reported(event)
+            else:
+                self._apply(event)
+
+    def _reported(self, event: Reported) -> None:
+        row = len(self._metrics)
+        self._leg.append(event.leg)
+        self._step.append(event.step)
+        self._time.append(event.time)
+        for column, value in zip(self._values, event.values, strict=True):
+            column.append(value)
+        self._metrics.append(event.metrics)
+        trial = self._trials[event.trial]
+        trial.rows.append(row)
+        trial.step = max(trial.step, event.step)
+        if not self.objective.scalar:
+            return
+        cost = self.objective.cost(event.values)
+        if cost < trial.best_cost or self.objective.score == "last":
+            trial.best_cost, trial.best_row = cost, row
+            self._rank(trial)
+
+    def _apply(self, event: Event) -> None:
+        match event:
+            case TrialStarted():
+                self._trial_started(event)
+            case LegStarted():
+                trial = self._trials[event.trial]
+                trial.legs.append(event)
+                trial.state, trial.reason, trial.ended, trial.cause, trial.error = "running", "", None, "", ""
+                self._open_groups.setdefault(trial.group, self._groups[trial.group])
+            case Decided():
+                self._decisions[event.trial, event.leg, event.step] = event
+            case TrialPaused():
+                trial = self._trials[event.trial]
+                trial.state, trial.reason, trial.step = "paused", event.reason, event.step
+            case TrialEnded():
+                self._trial_ended(event)
+            case CheckpointSaved():
+                self._trials[event.trial].checkpoints[event.kind] = event
+            case CheckpointDeleted():
+                kept = self._trials[event.trial].checkpoints
+                for kind in [kind for kind, saved in kept.items() if saved.path == event.path]:
+                    del kept[kind]
+            case SpaceDeclared():
+                self.spaces[event.version] = dict(event.space)
+            case SessionOpened():
+                self.sessions.append(event)
+            case ConfigEnqueued():
+                self.enqueued.append(event)
+            case StopRequested():
+                self._trials[event.trial].stop_request = event.reason
+
+    def _trial_started(self, event: TrialStarted) -> None:
+        trial = Trial(event, self)
+        self._trials.append(trial)
+        group = self._groups.get(event.group)
+        if group is None:
+            group = self._groups[event.group] = Group(event.group, self.repeats)
+            self._open_groups[event.group] = group
+            self._by_config.setdefault(config_key(event.config), group)
+            self._counts[event.origin] = self._counts.get(event.origin, 0) + 1
+            if event.origin == "enqueued" and event.source is not None:
+                self._consumed.add(event.source)
+        group.members.append(trial)
+
+    def _trial_ended(self, event: TrialEnded) -> None:
+        trial = self._trials[event.trial]
+        trial.state, trial.reason, trial.cause, trial.error = event.state, event.reason, event.cause, event.error
+        trial.step, trial.ended = event.step, event.time
+        self._rank(trial)
+        if self._groups[trial.group].ended:
+            self._open_groups.pop(trial.group, None)
+
+    def _rank(self, trial: Trial) -> None:
+        """Enter a group's new cost; entries that it outdates are dropped when they come to the top."""
+        group = self._groups[trial.group]
+        cost = group.cost
+        if math.isfinite(cost):
+            heapq.heappush(self._ranking, (cost, group.number))

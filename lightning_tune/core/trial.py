@@ -1,0 +1,184 @@
+"""Trials and groups as a history shows them: read-only to everybody but the fold in `history.py`."""
+
+import json
+import math
+from array import array
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lightning_tune.core.events import CheckpointKind, CheckpointSaved, Config, LegStarted, Origin, TrialStarted
+
+if TYPE_CHECKING:
+    from lightning_tune.core.history import History
+
+State: TypeAlias = Literal["waiting", "running", "paused", "completed", "stopped", "failed"]
+ENDED: frozenset[State] = frozenset({"completed", "stopped", "failed"})
+
+
+class Report(NamedTuple):
+    """One report of a trial: the monitored values at a step, and everything else that was logged there."""
+
+    leg: int
+    step: float
+    values: tuple[float, ...]
+    time: float
+    metrics_json: str
+
+    @property
+    def value(self) -> float:
+        """The first (usually the only) monitored value."""
+        return self.values[0]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """All logged metrics at this step, by name."""
+        metrics: dict[str, Any] = json.loads(self.metrics_json)
+        return metrics
+
+
+class Trial:
+    """One configuration with a number, a seed, a state and its reports.
+
+    Attributes are kept up to date by the history the trial belongs to; treat them as read-only.
+    """
+
+    __slots__ = (
+        "_history", "best_cost", "best_row", "cause", "checkpoints", "config", "ended", "error", "group",
+        "legs", "number", "origin", "parent", "reason", "rows", "seed", "source", "space_version", "started", "state",
+        "step", "stop_request",
+    )  # fmt: skip
+
+    def __init__(self, event: TrialStarted, history: "History") -> None:
+        self._history = history
+        self.number: int = event.trial
+        self.group: int = event.group
+        self.config: Config = event.config
+        self.seed: int = event.seed
+        self.space_version: int = event.space_version
+        self.origin: Origin = event.origin
+        self.source: int | None = event.source
+        self.parent: int | None = event.parent
+        self.started: float = event.time
+        self.ended: float | None = None
+        self.state: State = "waiting"
+        self.reason: str = ""
+        self.cause: str = ""
+        self.error: str = ""
+        self.step: float = 0.0
+        self.legs: list[LegStarted] = []
+        self.rows: array[int] = array("q")
+        self.best_cost: float = math.inf
+        self.best_row: int | None = None
+        self.checkpoints: dict[CheckpointKind, CheckpointSaved] = {}
+        self.stop_request: str | None = None
+
+    def __repr__(self) -> str:
+        score = "no score" if self.score is None else f"score {self.score:.6g}"
+        return f"<Trial {self.number}: {self.state}, {score}, {self.config}>"
+
+    @property
+    def cost(self) -> float:
+        """The number that orders trials, lower is better; +inf without a finite report and for a failed trial."""
+        return math.inf if self.state == "failed" else self.best_cost
+
+    @property
+    def score(self) -> float | None:
+        """The best (or, with `score="last"`, the last) report in the user's own direction; None without one."""
+        return None if math.isinf(self.best_cost) else self._history.objective.value(self.best_cost)
+
+    @property
+    def best_step(self) -> float | None:
+        """The step of the report that is the score."""
+        return None if self.best_row is None else self._history.report(self.best_row).step
+
+    @property
+    def budget(self) -> float:
+        """The budget of the newest leg (0 before the first)."""
+        return self.legs[-1].budget if self.legs else 0.0
+
+    @property
+    def leg(self) -> int:
+        """The number of the newest leg, from 0 (-1 before the first)."""
+        return self.legs[-1].leg if self.legs else -1
+
+    @property
+    def reports(self) -> list[Report]:
+        """All reports, in the order they came."""
+        return [self._history.report(row) for row in self.rows]
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """Everything that was logged at the report that is the score; empty without one."""
+        return {} if self.best_row is None else self._history.report(self.best_row).metrics
+
+    def curve(self, objective: int = 0) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the steps and the monitored values, each of shape (num_reports,)."""
+        return self._history.curve(self.rows, objective)
+
+
+class Group:
+    """The trials that share one configuration: one of them, or as many as there are `repeats`."""
+
+    __slots__ = ("members", "number", "repeats")
+
+    def __init__(self, number: int, repeats: int) -> None:
+        self.number = number
+        self.repeats = repeats
+        self.members: list[Trial] = []
+
+    def __repr__(self) -> str:
+        return f"<Group {self.number}: {self.state}, {len(self.members)} of {self.repeats} trials>"
+
+    @property
+    def config(self) -> Config:
+        """The configuration that the members share."""
+        return self.members[0].config
+
+    @property
+    def origin(self) -> Origin:
+        """Where the configuration came from."""
+        return self.members[0].origin
+
+    @property
+    def budget(self) -> float:
+        """The budget that the group's members train to."""
+        return max(member.budget for member in self.members)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every repeat has been started."""
+        return len(self.members) >= self.repeats
+
+    @property
+    def state(self) -> State:
+        """The members' common state: running while any is (or is still missing), failed if any failed."""
+        states = {member.state for member in self.members}
+        if not self.complete and "failed" not in states:
+            return "running"
+        for state in ("running", "waiting", "failed", "paused", "stopped"):
+            if state in states:
+                return state  # type: ignore[return-value]  # a literal of State
+        return "completed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the group will not train on."""
+        return self.state in ENDED
+
+    @property
+    def cost(self) -> float:
+        """The mean of the members' costs, lower is better; +inf until every repeat has a finite one."""
+        if not self.complete:
+            return math.inf
+        return sum(member.cost for member in self.members) / len(self.members)
+
+    @property
+    def stderr(self) -> float | None:
+        """The standard error of the mean over repeats; None with fewer than two finite costs."""
+        costs = [member.cost for member in self.members if math.isfinite(member.cost)]
+        if len(costs) < 2:
+            return None
+        return float(np.std(costs, ddof=1) / math.sqrt(len(costs)))

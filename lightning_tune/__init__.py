@@ -1,1 +1,103 @@
-"""Hyperparameter sweeps that live inside PyTorch Lightning."""
+"""Hyperparameter sweeps that live inside PyTorch Lightning.
+
+The names below are all that most users type; each is imported when it is first used, so that importing the package
+costs next to nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning_tune.core.objective import Objective
+    from lightning_tune.core.outcome import Outcome, TrialInfo
+    from lightning_tune.core.space import Choice, Float, Int, Space
+    from lightning_tune.errors import (
+        ArgumentError,
+        CheckpointError,
+        MissingDependencyError,
+        MonitorError,
+        SpaceError,
+        StoreError,
+        SweepBusyError,
+        SweepExistsError,
+        SweepFailedError,
+        TuneError,
+        UnknownArgumentError,
+    )
+    from lightning_tune.loop.result import Result, TrialResult
+    from lightning_tune.loop.tune_loop import TuneLoop
+    from lightning_tune.schedule import FullBudget, Scheduler
+    from lightning_tune.search import GridSearch, OneAtATimeSearch, RandomSearch, Searcher
+    from lightning_tune.store import Store, open_store
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "core.objective": ["Objective"],
+    "core.outcome": ["Outcome", "TrialInfo"],
+    "core.space": ["Choice", "Float", "Int", "Space"],
+    "errors": [
+        "ArgumentError",
+        "CheckpointError",
+        "MissingDependencyError",
+        "MonitorError",
+        "SpaceError",
+        "StoreError",
+        "SweepBusyError",
+        "SweepExistsError",
+        "SweepFailedError",
+        "TuneError",
+        "UnknownArgumentError",
+    ],
+    "loop.result": ["Result", "TrialResult"],
+    "loop.tune_loop": ["TuneLoop"],
+    "schedule": ["FullBudget", "Scheduler"],
+    "search": ["GridSearch", "OneAtATimeSearch", "RandomSearch", "Searcher"],
+    "store": ["Store", "open_store"],
+}
+_HOME_OF = {name: f"lightning_tune.{home}" for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ArgumentError",
+    "CheckpointError",
+    "Choice",
+    "Float",
+    "FullBudget",
+    "GridSearch",
+    "Int",
+    "MissingDependencyError",
+    "MonitorError",
+    "Objective",
+    "OneAtATimeSearch",
+    "Outcome",
+    "RandomSearch",
+    "Result",
+    "Scheduler",
+    "Searcher",
+    "Space",
+    "SpaceError",
+    "Store",
+    "StoreError",
+    "SweepBusyError",
+    "SweepExistsError",
+    "SweepFailedError",
+    "TrialInfo",
+    "TrialResult",
+    "TuneError",
+    "TuneLoop",
+    "UnknownArgumentError",
+    "open_store",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,11 +4,12 @@ Reports lie in columns (`array`, which doubles its capacity), trials hold row nu
 with a million reports open in seconds and one more trial costs what the first one did.
 """
 
+import bisect
 import heapq
 import json
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -45,11 +46,15 @@ class History:
     Args:
         objective: what the sweep optimises.
         repeats: how many trials share a configuration.
+        constraint: the sweep's own rule, `config -> bool`; searchers ask it through `allows`.
     """
 
-    def __init__(self, objective: Objective, repeats: int = 1) -> None:
+    def __init__(
+        self, objective: Objective, repeats: int = 1, constraint: Callable[[Config], bool] | None = None
+    ) -> None:
         self.objective = objective
         self.repeats = repeats
+        self._constraint = constraint
         self.seq = 0
         self.spaces: dict[int, dict[str, JSON]] = {}
         self.sessions: list[SessionOpened] = []
@@ -60,7 +65,13 @@ class History:
         self._open_groups: dict[int, Group] = {}
         self._by_config: dict[str, Group] = {}
         self._decisions: dict[tuple[int, int, float], Decided] = {}
+        self._paused_by_decision: dict[int, bool] = {}
+        self._interrupted: dict[int, Trial] = {}
+        self._resumable: set[int] = set()
+        self._with_files: set[int] = set()
         self._ranking: list[tuple[float, int]] = []
+        self._rank_cost: dict[int, float] = {}
+        self._unranked: set[int] = set()
         self._counts: dict[str, int] = {}
         self._leg = array("q")
         self._step = array("d")
@@ -84,6 +95,21 @@ class History:
     def open_groups(self) -> Sequence[Group]:
         """The groups that have not ended, oldest first."""
         return list(self._open_groups.values())
+
+    @property
+    def unfinished_legs(self) -> list[Trial]:
+        """The trials whose newest leg neither reached its budget nor was ended: running, or cut short."""
+        return sorted(self._interrupted.values(), key=lambda trial: trial.number)
+
+    @property
+    def resumable(self) -> list[Trial]:
+        """The trials that have a checkpoint to train on from, in the order of their numbers."""
+        return [self._trials[number] for number in sorted(self._resumable)]
+
+    @property
+    def with_checkpoints(self) -> list[Trial]:
+        """The trials that have any checkpoint file, in the order of their numbers."""
+        return [self._trials[number] for number in sorted(self._with_files)]
 
     @property
     def num_groups(self) -> int:
@@ -114,6 +140,10 @@ class History:
         """Return how many groups came from `origin`."""
         return self._counts.get(origin, 0)
 
+    def allows(self, config: Config) -> bool:
+        """Return whether the sweep's constraint admits a configuration (it sees a copy)."""
+        return self._constraint is None or bool(self._constraint(dict(config)))
+
     def find(self, config: Config) -> Group | None:
         """Return the first group that tried exactly this configuration."""
         return self._by_config.get(config_key(config))
@@ -124,7 +154,7 @@ class History:
         return Report(self._leg[row], self._step[row], values, self._time[row], self._metrics[row])
 
     def reported(self, trial: int, leg: int, step: float) -> bool:
-        """Return whether a trial has reported this step in this leg."""
+        """Return whether a trial has reported this step in this leg (steps rise within a leg)."""
         for row in reversed(self._trials[trial].rows):
             if self._leg[row] < leg or (self._leg[row] == leg and self._step[row] < step):
                 return False
@@ -148,36 +178,26 @@ class History:
 
     @property
     def best_group(self) -> Group | None:
-        """The group with the lowest cost, ties to the lower number; None while nothing has a finite score."""
-        while self._ranking:
-            cost, number = self._ranking[0]
-            group = self._groups[number]
-            if group.cost == cost:
-                return group
-            heapq.heappop(self._ranking)
-        return None
+        """The complete group with the lowest cost, ties to the lower number; None while nothing has a finite score."""
+        ranked = self._ranked()
+        return self._groups[ranked[0][1]] if ranked else None
 
     @property
     def best(self) -> Trial | None:
         """The best trial: of the best group, the member with the lowest cost, ties to the lower number."""
         group = self.best_group
-        return None if group is None else min(group.members, key=lambda trial: (trial.cost, trial.number))
+        return None if group is None else group.best_member
 
     def leaders(self, count: int) -> list[Trial]:
-        """Return the `count` best trials, best first: the groups in order, each by its best member."""
-        if count == 1:
-            return [] if self.best is None else [self.best]
-        ranked = heapq.nsmallest(
-            count,
-            (
-                (group.cost, trial.cost, trial.number, trial)
-                for group in self._groups.values()
-                if math.isfinite(group.cost)
-                for trial in group.members
-            ),
-            key=lambda entry: entry[:3],
-        )
-        return [entry[3] for entry in ranked]
+        """Return the best members of the `count` best groups, best first.
+
+        With repeats, a group whose repeats are not all there yet is ranked by those that are.
+        """
+        if self.repeats == 1:
+            return [self._groups[number].best_member for _, number in self._ranked()[:count]]
+        finite = [group for group in self._groups.values() if math.isfinite(group.cost_so_far)]
+        ranked = heapq.nsmallest(count, finite, key=lambda group: (group.cost_so_far, group.number))
+        return [group.best_member for group in ranked]
 
     # -- the fold -----------------------------------------------------------------------------------------------
 
@@ -208,7 +228,7 @@ class History:
         cost = self.objective.cost(event.values)
         if cost < trial.best_cost or self.objective.score == "last":
             trial.best_cost, trial.best_row = cost, row
-            self._rank(trial)
+            self._unranked.add(trial.group)
 
     def _apply(self, event: Event) -> None:
         match event:
@@ -218,20 +238,32 @@ class History:
                 trial = self._trials[event.trial]
                 trial.legs.append(event)
                 trial.state, trial.reason, trial.ended, trial.cause, trial.error = "running", "", None, "", ""
+                self._interrupted[trial.number] = trial
+                self._paused_by_decision.pop(trial.number, None)
                 self._open_groups.setdefault(trial.group, self._groups[trial.group])
             case Decided():
                 self._decisions[event.trial, event.leg, event.step] = event
+                self._paused_by_decision[event.trial] = event.action == "pause"
             case TrialPaused():
                 trial = self._trials[event.trial]
                 trial.state, trial.reason, trial.step = "paused", event.reason, event.step
+                if event.step >= trial.budget or self._paused_by_decision.get(trial.number, False):
+                    self._interrupted.pop(trial.number, None)
             case TrialEnded():
                 self._trial_ended(event)
             case CheckpointSaved():
                 self._trials[event.trial].checkpoints[event.kind] = event
+                self._with_files.add(event.trial)
+                if event.kind != "best":
+                    self._resumable.add(event.trial)
             case CheckpointDeleted():
                 kept = self._trials[event.trial].checkpoints
                 for kind in [kind for kind, saved in kept.items() if saved.path == event.path]:
                     del kept[kind]
+                if not kept:
+                    self._with_files.discard(event.trial)
+                if not kept.keys() & {"pause", "last"}:
+                    self._resumable.discard(event.trial)
             case SpaceDeclared():
                 self.spaces[event.version] = dict(event.space)
             case SessionOpened():
@@ -253,18 +285,29 @@ class History:
             if event.origin == "enqueued" and event.source is not None:
                 self._consumed.add(event.source)
         group.members.append(trial)
+        self._unranked.add(event.group)
 
     def _trial_ended(self, event: TrialEnded) -> None:
         trial = self._trials[event.trial]
         trial.state, trial.reason, trial.cause, trial.error = event.state, event.reason, event.cause, event.error
         trial.step, trial.ended = event.step, event.time
-        self._rank(trial)
+        self._interrupted.pop(trial.number, None)
+        self._unranked.add(trial.group)
         if self._groups[trial.group].ended:
             self._open_groups.pop(trial.group, None)
 
-    def _rank(self, trial: Trial) -> None:
-        """Enter a group's new cost; entries that it outdates are dropped when they come to the top."""
-        group = self._groups[trial.group]
-        cost = group.cost
-        if math.isfinite(cost):
-            heapq.heappush(self._ranking, (cost, group.number))
+    def _ranked(self) -> list[tuple[float, int]]:
+        """Return (cost, number) of every group with a finite cost, sorted; brought up to date when it is asked for."""
+        if len(self._unranked) > 100:
+            self._rank_cost = {group.number: cost for group in self._groups.values() if math.isfinite(cost := group.cost)}
+            self._ranking = sorted((cost, number) for number, cost in self._rank_cost.items())
+        else:
+            for number in self._unranked:
+                old, cost = self._rank_cost.pop(number, math.inf), self._groups[number].cost
+                if math.isfinite(old):
+                    del self._ranking[bisect.bisect_left(self._ranking, (old, number))]
+                if math.isfinite(cost):
+                    self._rank_cost[number] = cost
+                    bisect.insort(self._ranking, (cost, number))
+        self._unranked.clear()
+        return self._ranking

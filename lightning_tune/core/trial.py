@@ -1,15 +1,15 @@
 """Trials and groups as a history shows them: read-only to everybody but the fold in `history.py`."""
 
-import json
 import math
 from array import array
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from lightning_tune.core.events import CheckpointKind, CheckpointSaved, Config, LegStarted, Origin, TrialStarted
+from lightning_tune.core.jsontext import text_to_metrics
 
 if TYPE_CHECKING:
     from lightning_tune.core.history import History
@@ -33,10 +33,9 @@ class Report(NamedTuple):
         return self.values[0]
 
     @property
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, float]:
         """All logged metrics at this step, by name."""
-        metrics: dict[str, Any] = json.loads(self.metrics_json)
-        return metrics
+        return text_to_metrics(self.metrics_json)
 
 
 class Trial:
@@ -110,7 +109,7 @@ class Trial:
         return [self._history.report(row) for row in self.rows]
 
     @property
-    def metrics(self) -> Mapping[str, Any]:
+    def metrics(self) -> Mapping[str, float]:
         """Everything that was logged at the report that is the score; empty without one."""
         return {} if self.best_row is None else self._history.report(self.best_row).metrics
 
@@ -157,7 +156,7 @@ class Group:
         """The members' common state: running while any is (or is still missing), failed if any failed."""
         states = {member.state for member in self.members}
         if not self.complete and "failed" not in states:
-            return "running"
+            return "running"  # a failed one spoils the mean, so its siblings that are missing are not started
         for state in ("running", "waiting", "failed", "paused", "stopped"):
             if state in states:
                 return state  # type: ignore[return-value]  # a literal of State
@@ -171,9 +170,17 @@ class Group:
     @property
     def cost(self) -> float:
         """The mean of the members' costs, lower is better; +inf until every repeat has a finite one."""
-        if not self.complete:
-            return math.inf
+        return self.cost_so_far if self.complete else math.inf
+
+    @property
+    def cost_so_far(self) -> float:
+        """The mean of the costs of the members that there are; +inf if any is."""
         return sum(member.cost for member in self.members) / len(self.members)
+
+    @property
+    def best_member(self) -> Trial:
+        """The member with the lowest cost, ties to the lower number."""
+        return min(self.members, key=lambda member: (member.cost, member.number))
 
     @property
     def stderr(self) -> float | None:

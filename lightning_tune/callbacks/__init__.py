@@ -1,0 +1,1 @@
+"""Lightning callbacks: the only folder that subclasses Lightning's `Callback`."""

@@ -1,0 +1,88 @@
+"""What the two callbacks of one `Trainer.fit` share: the leg they serve, and what is to become of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from lightning_tune.core.decision import Decision
+from lightning_tune.core.events import CheckpointKind
+from lightning_tune.core.objective import Objective
+from lightning_tune.execute.base import Channel, CheckpointRef
+
+Ending = Literal["save", "pause", "stop"]
+Answer = TypeVar("Answer")
+_RANK: Mapping[Ending, int] = {"save": 0, "pause": 1, "stop": 2}
+
+
+@dataclass(kw_only=True)
+class Leg:
+    """One leg of a trial in training.
+
+    Attributes:
+        trial, leg: its numbers.
+        budget: the epoch to train to.
+        objective: what is monitored.
+        channel: the coordinator.
+        resumed: whether it begins from a checkpoint.
+        save_due: returns whether a periodic save is due.
+        accepts: returns whether a state can be saved and loaded again.
+        write: writes a checkpoint's dictionary, `(kind, step, state) -> file` (None where it cannot be saved).
+        at_end: called when training has ended, before anything is saved; the reporting callback's.
+        ending: why training is being stopped: for a periodic save, a pause, or a stop; None while it goes on.
+        reason: the same in words.
+        diverged: whether a report was NaN or infinite.
+        step: the last step trained to, in epochs.
+        saved: the checkpoint that this fit ended with.
+        ended_by: the callback that ended training early, if it was one of the user's.
+        fault: an error of the coordinator (a full disk, say), which ends the sweep and not only the trial.
+    """
+
+    trial: int
+    leg: int
+    budget: float
+    objective: Objective
+    channel: Channel
+    resumed: bool
+    save_due: Callable[[], bool]
+    accepts: Callable[[dict[str, Any]], bool]
+    write: Callable[[CheckpointKind, float, dict[str, Any]], CheckpointRef | None]
+    at_end: Callable[[Any, Any], None] = lambda trainer, module: None
+    ending: Ending | None = None
+    reason: str = ""
+    diverged: bool = False
+    step: float = 0.0
+    saved: CheckpointRef | None = None
+    ended_by: str = ""
+    fault: BaseException | None = None
+
+    def report(self, step: float, values: Sequence[float], metrics: Mapping[str, float]) -> None:
+        """Report to the coordinator and take its decision."""
+        self.step = max(self.step, step)
+        decision = self._ask(lambda: self.channel.report(self.trial, self.leg, step, values, metrics))
+        self.diverged = self.diverged or not all(value - value == 0.0 for value in values)
+        self.take(decision)
+
+    def poll(self) -> None:
+        """Ask the coordinator whether to go on, between reports."""
+        self.take(self._ask(lambda: self.channel.poll(self.trial)))
+
+    def keeps(self) -> bool:
+        """Return whether the coordinator keeps this trial's checkpoints."""
+        return self._ask(lambda: self.channel.keeps(self.trial))
+
+    def take(self, decision: Decision) -> None:
+        """Take over a decision; a stop outweighs a pause."""
+        if decision.action != "continue":
+            self.end(decision.action, decision.reason)
+
+    def end(self, ending: Ending, reason: str) -> None:
+        """Ask for an end of this fit, unless a weightier one was asked for already."""
+        if self.ending is None or _RANK[ending] > _RANK[self.ending]:
+            self.ending, self.reason = ending, reason
+
+    def _ask(self, question: Callable[[], Answer]) -> Answer:
+        try:
+            return question()
+        except BaseException as error:
+            self.fault = error
+            raise

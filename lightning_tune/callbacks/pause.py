@@ -1,0 +1,123 @@
+"""Pause a Trainer at the end of an epoch and let another go on from there, bit for bit.
+
+Everything that touches Lightning's private names is in this file and in `random_state.py`, under a contract test. The
+recipe: this callback comes first; it sets `should_stop` in `on_train_epoch_end` and saves in `on_train_end`, before any
+other callback swaps weights there; random states are put back at the first `on_train_epoch_start` of the resumed fit,
+where the loop is told that it is not resuming, so that the loader's iterator is made where a straight run makes it.
+A periodic save is a pause that resumes at once.
+"""
+
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from lightning_tune.callbacks.leg import Leg
+from lightning_tune.callbacks.random_state import capture, restore
+
+_STATE = "lightning_tune_pause"
+_LEFT_OUT = (
+    "hyper_parameters",
+    "hparams_name",
+    "hparams_type",
+    "datamodule_hyper_parameters",
+    "datamodule_hparams_name",
+    "datamodule_hparams_type",
+)
+
+
+class PauseHooks:
+    """The hooks; `pause_callback` makes a Callback of them for the user's package."""
+
+    def __init__(self, leg: Leg) -> None:
+        self.leg = leg
+        self._restored: dict[str, Any] | None = None
+        self._others_stopped = False
+        self._max_epochs: int | None = None
+
+    def setup(self, trainer: Any, module: Any, stage: str) -> None:
+        """Remember the number of epochs before a callback (weight averaging) adds one of its own."""
+        self._max_epochs = trainer.max_epochs
+
+    def on_load_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
+        """Keep the random states for the first epoch's start."""
+        self._restored = checkpoint.get(_STATE)
+
+    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+        """Put back what a straight run would have at this point."""
+        if self._restored is None:
+            return
+        restore(trainer, module, self._restored)
+        trainer.should_stop = self._restored["should_stop"]
+        trainer.fit_loop._resuming_from_checkpoint = False
+        self._restored = None
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Decide whether this fit ends here."""
+        if self.leg.ending == "stop":
+            return
+        epochs = trainer.current_epoch + 1
+        self.leg.step = max(self.leg.step, float(epochs))
+        self._others_stopped = trainer.should_stop and epochs >= (trainer.min_epochs or 0)
+        if self._others_stopped or self._is_last(epochs):
+            return
+        self.leg.poll()
+        if epochs >= self.leg.budget:
+            self.leg.end("pause", f"reached {self.leg.budget:g} epochs")
+        elif self.leg.ending is None and self.leg.save_due() and self.leg.accepts(self._state(trainer, module)):
+            self.leg.end("save", "")
+        if self.leg.ending is not None:
+            stop_training(trainer)
+
+    def on_train_end(self, trainer: Any, module: Any) -> None:
+        """Write the checkpoint that the trial trains on from."""
+        leg = self.leg
+        leg.at_end(trainer, module)
+        leg.ended_by = self._early_stopper(trainer)
+        if leg.ending in ("pause", "save") and self._ended_otherwise(trainer):
+            leg.ending, leg.reason = None, ""
+        if leg.ending in ("pause", "save"):
+            leg.saved = leg.write("pause", leg.step, self._state(trainer, module))
+        elif leg.ending is None and not leg.diverged and leg.keeps():
+            leg.saved = leg.write("last", leg.step, self._state(trainer, module))
+
+    def _ended_otherwise(self, trainer: Any) -> bool:
+        """Whether training would have ended here anyway: its last epoch, or somebody else's early stop."""
+        return self._others_stopped or self._is_last(trainer.current_epoch) or bool(self.leg.ended_by)
+
+    @staticmethod
+    def _early_stopper(trainer: Any) -> str:
+        """Return the name of the callback that stopped training in this epoch, if it says so as EarlyStopping does."""
+        for callback in trainer.callbacks:
+            stopped = getattr(callback, "stopped_epoch", 0)
+            if stopped and stopped == trainer.current_epoch - 1:
+                return type(callback).__name__
+        return ""
+
+    def _is_last(self, epochs: int) -> bool:
+        return self._max_epochs not in (None, -1) and epochs >= self._max_epochs
+
+    @staticmethod
+    def _state(trainer: Any, module: Any) -> dict[str, Any]:
+        """Return Lightning's own checkpoint with the states that it lacks, and without hyperparameters."""
+        state: dict[str, Any] = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        for key in _LEFT_OUT:
+            state.pop(key, None)
+        state[_STATE] = capture(trainer, module)
+        return state
+
+
+def stop_training(trainer: Any) -> None:
+    """End training at the end of this epoch, whatever the Trainer's `min_epochs` and `min_steps` say."""
+    trainer.should_stop = True
+    trainer.fit_loop.min_epochs = 0
+    trainer.fit_loop.epoch_loop.min_steps = None
+
+
+@cache
+def _callback_class(package: ModuleType) -> type:
+    return type("TunePause", (PauseHooks, package.Callback), {"__module__": __name__, "__doc__": PauseHooks.__doc__})
+
+
+def pause_callback(package: ModuleType, leg: Leg) -> Any:
+    """Return the pausing callback of a leg, for `lightning.pytorch` or `pytorch_lightning`. It must come first."""
+    return _callback_class(package)(leg)

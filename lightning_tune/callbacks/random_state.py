@@ -1,0 +1,118 @@
+"""The states that decide a run and that Lightning's checkpoint lacks: random generators, metrics, loops' bookkeeping.
+
+All as plain tensors, integers and tuples, so that the checkpoint loads with `weights_only=True`.
+"""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torchmetrics import Metric
+
+
+def global_random_state() -> dict[str, Any]:
+    """Return the states of Python's, NumPy's and torch's global generators (CUDA's too, once it is in use)."""
+    name, keys, position, has_gauss, gauss = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else [],
+    }
+
+
+def set_global_random_state(state: dict[str, Any]) -> None:
+    """Put back what `global_random_state` returned (after a trip through a checkpoint, too)."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([entry.cpu() for entry in state["cuda"]])
+
+
+def capture(trainer: Any, module: Any) -> dict[str, Any]:
+    """Return everything that a resumed fit needs besides Lightning's own checkpoint."""
+    return {
+        "random": global_random_state(),
+        "generators": [generator.get_state() for generator in _generators(trainer, module)],
+        "metrics": {name: _metric_state(metric) for name, metric in _metrics(module)},
+        "callback_metrics": {
+            name: torch.as_tensor(value).detach().clone() for name, value in trainer.callback_metrics.items()
+        },
+        "reloads": _reloads(trainer),
+        "should_stop": bool(trainer.should_stop) and not _may_stop(trainer),
+    }
+
+
+def restore(trainer: Any, module: Any, state: dict[str, Any]) -> None:
+    """Put back what `capture` returned, at the first `on_train_epoch_start` of the resumed fit."""
+    for generator, saved in zip(_generators(trainer, module), state["generators"], strict=False):
+        generator.set_state(saved.cpu())
+    metrics = dict(_metrics(module))
+    for name, saved in state["metrics"].items():
+        if name in metrics:
+            _set_metric_state(metrics[name], saved)
+    trainer._logger_connector._callback_metrics.update(state["callback_metrics"])
+    train, validation = state["reloads"]
+    trainer.fit_loop._last_train_dl_reload_epoch = train
+    trainer.fit_loop.epoch_loop.val_loop._last_val_dl_reload_epoch = validation
+    set_global_random_state(state["random"])
+
+
+def _may_stop(trainer: Any) -> bool:
+    """Whether a `should_stop` would take effect now; one that waits for `min_epochs` has to be carried over."""
+    return bool(trainer.fit_loop._can_stop_early)
+
+
+def _reloads(trainer: Any) -> tuple[float, float]:
+    return (
+        trainer.fit_loop._last_train_dl_reload_epoch,
+        trainer.fit_loop.epoch_loop.val_loop._last_val_dl_reload_epoch,
+    )
+
+
+def _generators(trainer: Any, module: Any) -> Iterator[torch.Generator]:
+    """Yield every torch generator of the loaders, their samplers and the module's own attributes, in a fixed order."""
+    seen: set[int] = set()
+    owners: list[Any] = []
+    for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop.val_loop):
+        loaders = [] if loop._combined_loader is None else loop._combined_loader.flattened
+        for loader in loaders:
+            owners += [loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)]
+            owners.append(getattr(loader, "dataset", None))
+    for owner in owners:
+        yield from _fresh(getattr(owner, "generator", None), seen)
+    for child in module.modules():
+        for value in vars(child).values():
+            yield from _fresh(value, seen)
+
+
+def _fresh(value: Any, seen: set[int]) -> Iterator[torch.Generator]:
+    if isinstance(value, torch.Generator) and id(value) not in seen:
+        seen.add(id(value))
+        yield value
+
+
+def _metrics(module: Any) -> Iterator[tuple[str, Metric]]:
+    return ((name, child) for name, child in module.named_modules() if isinstance(child, Metric))
+
+
+def _metric_state(metric: Metric) -> dict[str, Any]:
+    values = {name: getattr(metric, name) for name in metric._defaults}
+    copies = {
+        name: [item.detach().clone() for item in value] if isinstance(value, list) else value.detach().clone()
+        for name, value in values.items()
+    }
+    return {"states": copies, "updates": metric._update_count}
+
+
+def _set_metric_state(metric: Metric, saved: dict[str, Any]) -> None:
+    for name, value in saved["states"].items():
+        on_device = [item.to(metric.device) for item in value] if isinstance(value, list) else value.to(metric.device)
+        setattr(metric, name, on_device)
+    metric._update_count = saved["updates"]
+    metric._computed = None

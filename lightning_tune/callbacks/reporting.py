@@ -1,0 +1,148 @@
+"""Report the monitor of every validation, and keep the weights of the best one. This callback comes last.
+
+The monitor may be logged in validation, on the epoch's end in training, or as late as the module's own
+`on_train_epoch_end`, which a plain callback sees only afterwards; where it first appears is where it is read.
+"""
+
+import difflib
+from functools import cache
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+
+from lightning_tune.callbacks.leg import Leg
+from lightning_tune.callbacks.pause import stop_training
+from lightning_tune.errors import MonitorError
+
+Source = Literal["validation", "train_epoch", "late"]
+
+
+class ReportingHooks:
+    """The hooks; `reporting_callback` makes a Callback of them for the user's package."""
+
+    def __init__(self, leg: Leg) -> None:
+        self.leg = leg
+        leg.at_end = self.at_end
+        self.source: Source | None = None
+        self.best_cost: float | None = None
+        self.best_step: float | None = None
+        self.weights: dict[str, torch.Tensor] | None = None
+        self._validated = False
+        self._epochs_seen = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed fit must know: where the monitor is read, and the best weights so far."""
+        return {
+            "source": self.source,
+            "best_cost": self.best_cost,
+            "best_step": self.best_step,
+            "weights": self.weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of the fit before."""
+        self.source = state["source"]
+        self.best_cost, self.best_step = state["best_cost"], state["best_step"]
+        self.weights = state["weights"]
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        """Report a metric of the validation loop."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        self._validated = True
+        self._report(trainer, module, "validation", _step_within(trainer))
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Report a metric that is logged in training."""
+        self._epochs_seen += 1
+        self._report(trainer, module, "train_epoch", float(trainer.current_epoch + 1))
+
+    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+        """Report a metric that the module logged in its own `on_train_epoch_end`, one hook late."""
+        if self._epochs_seen:
+            self._report(trainer, module, "late", float(trainer.current_epoch))
+            self._check_monitor(trainer)
+
+    def at_end(self, trainer: Any, module: Any) -> None:
+        """Report the last epoch of such a metric: the pausing callback calls this before it saves."""
+        self._report(trainer, module, "late", float(trainer.current_epoch))
+        if self.leg.ending is None:
+            self._validated = True
+            self._check_monitor(trainer)
+
+    def _report(self, trainer: Any, module: Any, source: Source, step: float) -> None:
+        if self.source not in (None, source):
+            return
+        metrics = trainer.callback_metrics
+        if any(name not in metrics for name in self.leg.objective.monitor):
+            return
+        if self.source is None:
+            self.source = source
+        logged = {name: float(value) for name, value in metrics.items() if torch.as_tensor(value).numel() == 1}
+        values = tuple(logged[name] for name in self.leg.objective.monitor)
+        self.leg.report(step, values, logged)
+        self._keep_best(module, self.leg.objective.cost(values), step)
+        if self.leg.ending == "stop" or (self.leg.ending is not None and source == "train_epoch"):
+            stop_training(trainer)
+
+    def _keep_best(self, module: Any, cost: float, step: float) -> None:
+        """Clone the weights of the epoch that is the trial's score, into memory."""
+        improved = self.best_cost is None or cost < self.best_cost or self.leg.objective.score == "last"
+        if not improved or cost == float("inf"):
+            return
+        self.best_cost, self.best_step = cost, step
+        state = module.state_dict()
+        if self.weights is None or self.weights.keys() != state.keys():
+            self.weights = {name: _copy(value) for name, value in state.items()}
+            return
+        for name, value in state.items():
+            held = self.weights[name]
+            if isinstance(held, torch.Tensor) and held.shape == value.shape and held.dtype == value.dtype:
+                held.copy_(value)
+            else:
+                self.weights[name] = _copy(value)
+
+    def _check_monitor(self, trainer: Any) -> None:
+        """Raise once a whole epoch with its validation has gone by without the monitor.
+
+        Raises:
+            MonitorError: naming the metrics that are logged, and the nearest.
+        """
+        expects_validation = bool(trainer.enable_validation) and trainer.num_val_batches not in (0, [])
+        if self.source is not None or (expects_validation and not self._validated):
+            return
+        logged = sorted(trainer.callback_metrics)
+        missing = [name for name in self.leg.objective.monitor if name not in logged]
+        nearest = difflib.get_close_matches(missing[0], logged, 1)
+        raise MonitorError(
+            f"`monitor={missing[0]!r}` was never logged. "
+            + (f"Logged are: {', '.join(logged)}." if logged else "The module logs no metric at all: use `self.log`.")
+            + (f" Did you mean {nearest[0]!r}?" if nearest else "")
+        )
+
+
+def _step_within(trainer: Any) -> float:
+    """Return the step of a validation: the number of epochs done, with a fraction in the middle of one."""
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    if progress.is_last_batch:
+        return float(trainer.current_epoch + 1)
+    done, batches = progress.current.ready, trainer.num_training_batches
+    fraction = done / batches if batches < float("inf") else done / (done + 1)
+    return float(trainer.current_epoch + fraction)
+
+
+def _copy(value: Any) -> Any:
+    return value.detach().to("cpu", copy=True) if isinstance(value, torch.Tensor) else value
+
+
+@cache
+def _callback_class(package: ModuleType) -> type:
+    return type(
+        "TuneReporting", (ReportingHooks, package.Callback), {"__module__": __name__, "__doc__": ReportingHooks.__doc__}
+    )
+
+
+def reporting_callback(package: ModuleType, leg: Leg) -> Any:
+    """Return the reporting callback of a leg, for `lightning.pytorch` or `pytorch_lightning`. It must come last."""
+    return _callback_class(package)(leg)

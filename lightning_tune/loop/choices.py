@@ -1,0 +1,48 @@
+"""The words a user may write for a searcher or a scheduler, and what they stand for."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from lightning_tune.errors import ArgumentError
+from lightning_tune.schedule import FullBudget, Scheduler
+from lightning_tune.search import GridSearch, OneAtATimeSearch, RandomSearch, Searcher
+
+Part = TypeVar("Part")
+SEARCHERS: Mapping[str, Callable[[], Searcher]] = {
+    "auto": RandomSearch,
+    "grid": GridSearch,
+    "one_at_a_time": OneAtATimeSearch,
+    "random": RandomSearch,
+}
+SCHEDULERS: Mapping[str, Callable[[], Scheduler]] = {"full": FullBudget}
+
+
+def searcher(search: str | Searcher) -> Searcher:
+    """Return the searcher that `search=` names; "auto" is random search.
+
+    Raises:
+        ArgumentError: an unknown word, listing those that exist.
+    """
+    return search if isinstance(search, Searcher) else _named("search", search, SEARCHERS, "a Searcher")
+
+
+def scheduler(schedule: str | Scheduler | None) -> Scheduler:
+    """Return the scheduler that `schedule=` names; None trains every trial to its full budget.
+
+    Raises:
+        ArgumentError: an unknown word, listing those that exist.
+    """
+    if schedule is None:
+        return FullBudget()
+    return schedule if isinstance(schedule, Scheduler) else _named("schedule", schedule, SCHEDULERS, "a Scheduler")
+
+
+def _named(argument: str, word: object, choices: Mapping[str, Callable[[], Part]], kind: str) -> Part:
+    if isinstance(word, str) and word in choices:
+        return choices[word]()
+    near = difflib.get_close_matches(str(word), choices, 1)
+    raise ArgumentError(
+        f"`{argument}` must be one of {', '.join(repr(name) for name in choices)}, or {kind}, got {word!r}."
+        + (f" Did you mean {near[0]!r}?" if near else "")
+    )

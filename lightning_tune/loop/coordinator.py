@@ -1,0 +1,389 @@
+"""The one place where a sweep changes: it owns the searcher, the scheduler and the store.
+
+Executors call `next_jobs`; the work they run calls `report`, `poll`, `saved`, `keeps` and `finish`. Everything that
+happens is appended to the store as an event, folded into the history, and shown to the listeners, in that order.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lightning_tune.core.decision import CONTINUE, Decision, Done, Resume, Start, Stop, Wait
+from lightning_tune.core.events import (
+    CheckpointDeleted,
+    CheckpointKind,
+    CheckpointSaved,
+    Config,
+    Decided,
+    Event,
+    LegStarted,
+    Origin,
+    Reported,
+    TrialEnded,
+    TrialPaused,
+    TrialStarted,
+)
+from lightning_tune.core.history import History
+from lightning_tune.core.jsontext import metrics_to_text
+from lightning_tune.core.outcome import Outcome
+from lightning_tune.core.rng import generator, trial_seed
+from lightning_tune.core.space import Space
+from lightning_tune.core.trial import Trial
+from lightning_tune.execute.base import Assignment, CheckpointRef, LegEnd, Retire, Task
+from lightning_tune.loop.failures import FailurePolicy
+from lightning_tune.loop.files import SweepFiles
+from lightning_tune.loop.limits import Limits
+from lightning_tune.schedule.base import Scheduler
+from lightning_tune.search.base import Searcher
+from lightning_tune.store.base import Store
+
+Listener = Callable[[Event, History], None]
+
+
+@dataclass(kw_only=True)
+class Coordinator:
+    """Runs one sweep for any number of executors, from one thread at a time.
+
+    Attributes:
+        name: the sweep's name in the store.
+        store, history, space, search, schedule, limits, failures, files: the parts it owns.
+        seed: the sweep's seed.
+        baselines: configurations to try first, in order.
+        keep_checkpoints: how many of the best trials keep their checkpoints.
+        listeners: called with every new event and the history that holds it already.
+        clock: seconds since the epoch; replaced in tests.
+    """
+
+    name: str
+    store: Store
+    history: History
+    space: Space
+    search: Searcher
+    schedule: Scheduler
+    limits: Limits
+    failures: FailurePolicy
+    files: SweepFiles
+    seed: int = 0
+    baselines: Sequence[Config] = ()
+    keep_checkpoints: int = 1
+    listeners: Sequence[Listener] = ()
+    clock: Callable[[], float] = time.time
+    _handed_out: set[int] = field(default_factory=set)
+    _interrupt: str | None = None
+
+    def __post_init__(self) -> None:
+        self._opened = self.clock()
+
+    # -- what executors call ------------------------------------------------------------------------------------
+
+    def next_jobs(self, count: int) -> Sequence[Task] | Wait | Done:
+        """Return up to `count` tasks: legs that were cut short, missing repeats, then what the scheduler wants."""
+        if self._interrupt is not None:
+            return Done(reason=self._interrupt)
+        self._fold(self.store.read(self.name, after=self.history.seq))
+        elapsed = self.clock() - self._opened
+        if self.limits.out_of_time(elapsed):
+            return Done(reason=self.limits.reached(self.history, elapsed) or "out of time")
+        tasks = self._cut_short(count) or self._missing_members(count)
+        return tasks if tasks else self._scheduled(count, elapsed)
+
+    def report(
+        self, trial: int, leg: int, step: float, values: Sequence[float], metrics: Mapping[str, float]
+    ) -> Decision:
+        """Record a report with the decision on it, in one transaction; a step that is known gets its old decision."""
+        history = self.history
+        if history.reported(trial, leg, step):
+            known = history.decision(trial, leg, step)
+            return CONTINUE if known is None else Decision(action=known.action, reason=known.reason)
+        now = self.clock()
+        event = Reported(trial, leg, step, tuple(values), now, metrics_to_text(metrics))
+        with self.store.transaction(self.name) as transaction:
+            (reported,) = transaction.append([event])
+            if reported.seq != history.seq + 1:
+                self._fold(entry for entry in transaction.read(history.seq) if entry.seq < reported.seq)
+            history.extend([reported])
+            decision = self._judge(reported)  # type: ignore[arg-type]  # it is the report that went in
+            decided: list[Event] = []
+            if decision.reason:
+                decided = transaction.append(
+                    [
+                        Decided(
+                            trial=trial, leg=leg, step=step, action=decision.action, reason=decision.reason, time=now
+                        )
+                    ]
+                )
+        self._tell([reported])
+        self._fold(decided)
+        return decision
+
+    def poll(self, trial: int) -> Decision:
+        """Return what becomes of a trial at the end of an epoch, whether it reported or not."""
+        if self._interrupt is not None:
+            return Decision(action="pause", reason=self._interrupt)
+        if self.limits.out_of_time(self.clock() - self._opened):
+            return Decision(action="pause", reason="max_time is over")
+        return CONTINUE
+
+    def interrupt(self, reason: str) -> None:
+        """Ask every running trial to pause at the end of its epoch, and hand out no more."""
+        self._interrupt = reason
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the sweep was interrupted."""
+        return self._interrupt is not None
+
+    def saved(self, trial: int, leg: int, step: float, kind: CheckpointKind, file: CheckpointRef) -> None:
+        """Record a checkpoint that is in place, then delete the one it replaces."""
+        old = self.history.trials[trial].checkpoints.get(kind)
+        self._record(
+            CheckpointSaved(
+                trial=trial,
+                leg=leg,
+                step=step,
+                kind=kind,
+                path=file.path,
+                size=file.size,
+                sha256=file.sha256,
+                time=self.clock(),
+            ),
+            durable=True,
+        )
+        if old is not None and old.path != file.path:
+            self._delete(old)
+
+    def keeps(self, trial: int) -> bool:
+        """Return whether a trial is now among the best `keep_checkpoints` of the sweep."""
+        return any(leader.number == trial for leader in self.history.leaders(self.keep_checkpoints))
+
+    def finish(self, end: LegEnd) -> Outcome:
+        """Record how a leg ended.
+
+        Raises:
+            SweepFailedError: too many trials have raised.
+            MonitorError: the monitor was never logged, in a sweep that has no report at all.
+        """
+        self._handed_out.discard(end.trial)
+        trial = self.history.trials[end.trial]
+        if end.kind == "paused":
+            self._record(
+                TrialPaused(trial=end.trial, leg=end.leg, step=end.step, reason=end.reason, time=self.clock()),
+                durable=True,
+            )
+        elif end.kind != "interrupted":
+            self._end(trial, end)
+            self.failures.check(end, self.history)
+        return outcome_of(trial)
+
+    # -- choosing what to do ------------------------------------------------------------------------------------
+
+    def _cut_short(self, count: int) -> list[Task]:
+        """Take up the legs that an earlier call of `fit` (or a kill) left unfinished."""
+        waiting = [trial for trial in self.history.unfinished_legs if trial.number not in self._handed_out]
+        return [self._assign(trial) for trial in waiting[:count]]
+
+    def _missing_members(self, count: int) -> list[Task]:
+        """Bring every open group's members to the group's budget, starting those that do not exist yet."""
+        if self.history.repeats == 1:
+            return []
+        tasks: list[Task] = []
+        for group in self.history.open_groups:
+            if group.state == "failed":
+                continue
+            budget = group.budget
+            behind = [member for member in group.members if member.state == "paused" and member.budget < budget]
+            for member in behind[: count - len(tasks)]:
+                tasks.append(self._begin_leg(member, budget))
+            while len(group.members) < group.repeats and len(tasks) < count:
+                tasks.append(self._start(Start(budget=budget, config=group.config), "repeat", group=group.number))
+        return tasks
+
+    def _scheduled(self, count: int, elapsed: float) -> Sequence[Task] | Wait | Done:
+        tasks: list[Task] = []
+        ended = self.limits.reached(self.history, elapsed)
+        for job in self.schedule.next_jobs(self.history, count):
+            match job:
+                case Resume():
+                    members = [member for member in self.history.group(job.group).members if member.state != "failed"]
+                    tasks.append(self._begin_leg(members[0], job.budget))
+                case Stop():
+                    tasks.extend(self._stop(trial, job.reason) for trial in self.history.group(job.group).members)
+                case Start():
+                    if ended is not None:
+                        return tasks or self._ending(Done(reason=ended))
+                    config = self._next_config(job)
+                    if not isinstance(config, tuple):
+                        return tasks or self._ending(config)
+                    tasks.append(self._start(Start(budget=job.budget, config=config[0]), *config[1:]))
+                    ended = self.limits.reached(self.history, elapsed)
+                case Wait() | Done():
+                    return tasks or self._ending(job)
+        return tasks
+
+    def _ending(self, answer: Wait | Done) -> Wait | Done:
+        """A sweep is done only when nothing runs any more."""
+        if isinstance(answer, Done) and self._handed_out:
+            return Wait(reason=answer.reason)
+        return answer
+
+    def _next_config(self, job: Start) -> tuple[Config, Origin, int | None] | Wait | Done:
+        """Return what to start: the scheduler's own, an enqueued one, a baseline, or the searcher's."""
+        if job.config is not None:
+            return job.config, "schedule", None
+        for request in self.history.waiting_requests:
+            return request.config, "enqueued", request.number
+        tried = self.history.count("baseline")
+        if tried < len(self.baselines):
+            return self.baselines[tried], "baseline", tried
+        number = self.history.num_groups
+        suggestion = self.search.suggest(self.space, self.history, generator(self.seed, "search", number))
+        return suggestion if isinstance(suggestion, Wait | Done) else (suggestion, "search", None)
+
+    def _start(self, job: Start, origin: Origin, source: int | None = None, group: int | None = None) -> Assignment:
+        number = len(self.history)
+        now = self.clock()
+        started = TrialStarted(
+            trial=number,
+            group=number if group is None else group,
+            config=dict(job.config or {}),
+            seed=trial_seed(self.seed, number),
+            space_version=max(self.history.spaces),
+            origin=origin,
+            source=source,
+            parent=job.parent,
+            time=now,
+        )
+        self._record(started, LegStarted(trial=number, leg=0, budget=job.budget, time=now), durable=True)
+        return self._assign(self.history.trials[number])
+
+    def _begin_leg(self, trial: Trial, budget: float) -> Assignment:
+        newest = self._newest_checkpoint(trial)
+        self._record(
+            LegStarted(
+                trial=trial.number,
+                leg=trial.leg + 1,
+                budget=budget,
+                checkpoint=None if newest is None else newest.path,
+                time=self.clock(),
+            ),
+            durable=True,
+        )
+        return self._assign(trial)
+
+    def _assign(self, trial: Trial) -> Assignment:
+        """Hand out a trial's newest leg, from its newest checkpoint that is still what was saved."""
+        self._handed_out.add(trial.number)
+        newest = self._newest_checkpoint(trial)
+        return Assignment(
+            trial=trial.number,
+            group=trial.group,
+            leg=trial.leg,
+            config=trial.config,
+            seed=trial.seed,
+            budget=trial.budget,
+            checkpoint=None
+            if newest is None
+            else CheckpointRef(path=newest.path, step=newest.step, size=newest.size, sha256=newest.sha256),
+            trained=bool(trial.rows) or trial.leg > 0,
+        )
+
+    @staticmethod
+    def _newest_checkpoint(trial: Trial) -> CheckpointSaved | None:
+        kept = [trial.checkpoints[kind] for kind in ("pause", "last") if kind in trial.checkpoints]
+        return max(kept, key=lambda saved: saved.step, default=None)
+
+    # -- judging and ending -------------------------------------------------------------------------------------
+
+    def _judge(self, report: Reported) -> Decision:
+        trial = self.history.trials[report.trial]
+        if not all(map(_is_finite, report.values)):
+            return Decision(action="stop", reason=f"diverged: {self._named(report.values)}")
+        if trial.stop_request is not None:
+            return Decision(action="stop", reason=trial.stop_request or "stopped by the user")
+        if self.limits.meets_target(self.history, self.history.group(trial.group).cost):
+            value = self.history.objective.value(self.history.group(trial.group).cost)
+            return Decision(action="stop", reason=f"target {self.limits.target:g} reached: {value:g}")
+        return self.schedule.judge(report, self.history)
+
+    def _named(self, values: Sequence[float]) -> str:
+        return ", ".join(
+            f"{name} is {value}" for name, value in zip(self.history.objective.monitor, values, strict=True)
+        )
+
+    def _end(self, trial: Trial, end: LegEnd) -> None:
+        failed = end.kind not in ("completed", "stopped")
+        ended = TrialEnded(
+            trial=trial.number,
+            leg=end.leg,
+            step=end.step,
+            state="failed" if failed else "completed" if end.kind == "completed" else "stopped",
+            reason=end.reason,
+            cause=end.kind if failed else "",
+            error=end.error,
+            time=self.clock(),
+        )
+        self._record(ended, durable=True)
+        self._drop_checkpoints()
+
+    def _stop(self, trial: Trial, reason: str) -> Retire:
+        end = LegEnd(trial=trial.number, leg=trial.leg, step=trial.step, kind="stopped", reason=reason)
+        self._end(trial, end)
+        return Retire(
+            trial=trial.number,
+            group=trial.group,
+            leg=trial.leg,
+            config=trial.config,
+            seed=trial.seed,
+            outcome=outcome_of(trial),
+        )
+
+    def _drop_checkpoints(self) -> None:
+        """Delete what ended trials no longer need: all but the kept ones' best weights and last state."""
+        kept = {trial.number for trial in self.history.leaders(self.keep_checkpoints)}
+        for trial in self.history.with_checkpoints:
+            if trial.ended is None or trial.state not in ("completed", "stopped", "failed"):
+                continue
+            for saved in list(trial.checkpoints.values()):
+                if saved.kind == "pause" or trial.number not in kept:
+                    self._delete(saved)
+
+    def _delete(self, saved: CheckpointSaved) -> None:
+        self._record(CheckpointDeleted(trial=saved.trial, path=saved.path, time=self.clock()))
+        self.files.remove(saved.path)
+
+    # -- recording ----------------------------------------------------------------------------------------------
+
+    def _record(self, *events: Event, durable: bool = False) -> None:
+        """Append events, fold them (after any that another process appended meanwhile), and tell the listeners."""
+        appended = self.store.append(self.name, events, durable=durable)
+        if appended[0].seq != self.history.seq + 1:
+            self._fold(self.store.read(self.name, after=self.history.seq))
+        else:
+            self._fold(appended)
+
+    def _fold(self, events: "Sequence[Event] | object") -> None:
+        new = [event for event in events if event.seq > self.history.seq]  # type: ignore[attr-defined]
+        self.history.extend(new)
+        self._tell(new)
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for event in events:
+            for listener in self.listeners:
+                listener(event, self.history)
+
+
+def outcome_of(trial: Trial) -> Outcome:
+    """Return how a trial stands, as a plain value."""
+    return Outcome(
+        state=trial.state,
+        score=trial.score,
+        step=trial.step,
+        best_step=trial.best_step,
+        reason=trial.reason,
+        cause=trial.cause,
+        error=trial.error,
+    )
+
+
+def _is_finite(value: float) -> bool:
+    return value - value == 0.0

@@ -1,0 +1,53 @@
+"""Loaders and datamodules that were handed over as instances: each trial finds their generators as the first one did."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+
+class Loaders:
+    """The loaders given to `fit`, with the states their random generators had then.
+
+    Without this the second trial would see another order of the data than when it is run alone.
+    """
+
+    def __init__(self, train: Any, validation: Any, datamodule: Any) -> None:
+        self.train = train
+        self.validation = validation
+        self._states = [
+            generator.get_state() for generator in _generators(self.train, self.validation, datamodule)
+        ]
+
+    def reset(self, datamodule: Any) -> None:
+        """Put the generators back to where they were when `fit` was called."""
+        for generator, state in zip(_generators(self.train, self.validation, datamodule), self._states, strict=False):
+            generator.set_state(state)
+
+
+def _generators(*owners: Any) -> Iterator[torch.Generator]:
+    """Yield the generators of loaders (in lists and dictionaries too), their samplers, and a datamodule's attributes."""
+    seen: set[int] = set()
+    for owner in owners:
+        for thing in _reachable(owner):
+            if isinstance(thing, torch.Generator) and id(thing) not in seen:
+                seen.add(id(thing))
+                yield thing
+
+
+def _reachable(thing: Any) -> Iterator[Any]:
+    if isinstance(thing, dict):
+        thing = list(thing.values())
+    if isinstance(thing, list | tuple):
+        for item in thing:
+            yield from _reachable(item)
+    elif isinstance(thing, torch.Generator):
+        yield thing
+    elif isinstance(thing, torch.utils.data.DataLoader):
+        for name in ("generator", "sampler", "batch_sampler", "dataset"):
+            yield from _reachable(getattr(thing, name, None))
+    elif isinstance(thing, torch.utils.data.Sampler | torch.utils.data.Dataset) or hasattr(thing, "train_dataloader"):
+        for name in sorted(vars(thing)):
+            value = vars(thing)[name]
+            if isinstance(value, torch.Generator | torch.utils.data.DataLoader | torch.utils.data.Sampler):
+                yield from _reachable(value)

@@ -1,0 +1,65 @@
+"""When failures end a sweep: only those of the user's code, and only many of them."""
+
+from dataclasses import dataclass
+
+from lightning_tune.core.history import History
+from lightning_tune.core.trial import Trial
+from lightning_tune.errors import ArgumentError, MonitorError, SweepFailedError
+from lightning_tune.execute.base import LegEnd
+
+_FIRST = 3
+
+
+@dataclass(kw_only=True)
+class FailurePolicy:
+    """Counts the trials that raised during one call of `fit`.
+
+    NaN, divergence and running out of memory are outcomes and are not counted.
+
+    Attributes:
+        max_failures: how many trials may raise.
+    """
+
+    max_failures: int
+    _ended: int = 0
+    _raised: int = 0
+
+    @classmethod
+    def of(cls, max_failures: int | None, max_trials: int | None) -> "FailurePolicy":
+        """Check a user's `max_failures`; None is the larger of 3 and a tenth of `max_trials`."""
+        if max_failures is None:
+            return cls(max_failures=max(_FIRST, (max_trials or 0) // 10))
+        if not isinstance(max_failures, int) or isinstance(max_failures, bool) or max_failures < 0:
+            raise ArgumentError(f"`max_failures` must be an integer of at least 0, or None, got {max_failures!r}.")
+        return cls(max_failures=max_failures)
+
+    def check(self, end: LegEnd, history: History) -> None:
+        """Count a trial that has ended.
+
+        Raises:
+            SweepFailedError: the first three trials have all raised, or more than `max_failures`.
+            MonitorError: the monitor was never logged in any trial.
+        """
+        self._ended += 1
+        if end.kind == "unmonitored" and history.num_reports == 0:
+            raise MonitorError(end.reason) from end.exception
+        if end.kind not in ("exception", "unmonitored"):
+            return
+        self._raised += 1
+        if self._raised == self._ended == _FIRST:
+            self._fail(f"the first {_FIRST} trials all raised", end)
+        if self._raised > self.max_failures:
+            self._fail(f"{self._raised} trials raised, and `max_failures` is {self.max_failures}", end)
+
+    def check_any_succeeded(self, history: History) -> None:
+        """At the end of a sweep, raise if nothing but exceptions came of it."""
+        ended = [trial for trial in history if trial.ended is not None]
+        if self._raised and all(trial.cause in ("exception", "unmonitored") for trial in ended):
+            last: Trial = ended[-1]
+            raise SweepFailedError(f"all {len(ended)} trials raised; the last: {last.reason}\n{last.error}")
+
+    def _fail(self, sentence: str, end: LegEnd) -> None:
+        raise SweepFailedError(
+            f"{sentence}; the last: {end.reason}. Everything recorded so far is kept. Mend the cause and call `fit` "
+            f"again with the same `name=` to go on.\n{end.error}"
+        ) from end.exception

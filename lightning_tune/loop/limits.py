@@ -1,0 +1,137 @@
+"""When a sweep has had enough: numbers of trials, seconds, a target, patience."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from lightning_tune.core.history import History
+from lightning_tune.core.trial import Group
+from lightning_tune.errors import ArgumentError
+
+Duration: TypeAlias = float | int | timedelta | str | Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What ends a sweep. None is no limit.
+
+    Attributes:
+        max_trials: configurations in all, over every call of `fit`; failed ones count.
+        max_time_s: seconds of this call of `fit`.
+        target: a score that is good enough.
+        patience: configurations in a row that may end without an improvement.
+        min_delta: how much better an improvement must be, in the monitor's own unit.
+    """
+
+    max_trials: int | None = None
+    max_time_s: float | None = None
+    target: float | None = None
+    patience: int | None = None
+    min_delta: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        max_trials: int | None,
+        max_time: Duration | None,
+        target: float | None,
+        patience: int | None,
+        min_delta: float,
+    ) -> "Limits":
+        """Check a user's limits.
+
+        Raises:
+            ArgumentError: naming the argument, what it got and what it takes.
+        """
+        for name, count in (("max_trials", max_trials), ("patience", patience)):
+            if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+                raise ArgumentError(f"`{name}` must be an integer of at least 1, or None, got {count!r}.")
+        if target is not None and not _finite(target):
+            raise ArgumentError(f"`target` must be a finite number, or None, got {target!r}.")
+        if not _finite(min_delta) or min_delta < 0:
+            raise ArgumentError(f"`min_delta` must be a finite number of at least 0, got {min_delta!r}.")
+        return cls(
+            max_trials=max_trials,
+            max_time_s=None if max_time is None else seconds(max_time),
+            target=target,
+            patience=patience,
+            min_delta=float(min_delta),
+        )
+
+    def reached(self, history: History, elapsed_s: float) -> str | None:
+        """Return the limit that was reached, in words, or None."""
+        if self.out_of_time(elapsed_s):
+            return f"max_time of {timedelta(seconds=self.max_time_s or 0.0)} is over"
+        best = history.best_group
+        if best is not None and self.meets_target(history, best.cost):
+            return f"target {self.target:g} reached: {history.objective.value(best.cost):g}"
+        if self.patience is not None:
+            without = self._without_improvement(history)
+            if without >= self.patience:
+                return f"no improvement in the last {without} trials"
+        if self.max_trials is not None and history.num_groups >= self.max_trials:
+            return f"{self.max_trials} trials"
+        return None
+
+    def out_of_time(self, elapsed_s: float) -> bool:
+        """Return whether `max_time` is over."""
+        return self.max_time_s is not None and elapsed_s >= self.max_time_s
+
+    def meets_target(self, history: History, cost: float) -> bool:
+        """Return whether a cost is as good as the target."""
+        return self.target is not None and cost <= history.objective.cost((self.target,))
+
+    def _without_improvement(self, history: History) -> int:
+        """Count the groups that ended since the last one that improved, in the order they ended."""
+        best, without = math.inf, 0
+        for group in sorted((group for group in history.groups if group.ended), key=_ended_at):
+            if group.cost < best - self.min_delta or (math.isinf(best) and math.isfinite(group.cost)):
+                best, without = group.cost, 0
+            else:
+                without += 1
+        return without
+
+
+def seconds(duration: Duration) -> float:
+    """Return a duration in seconds: a number, a timedelta, "DD:HH:MM:SS" or {"hours": 1}, as Trainer's `max_time`.
+
+    Raises:
+        ArgumentError: it is none of these, or not positive.
+
+    Example:
+        >>> seconds("00:01:30:00"), seconds({"minutes": 2}), seconds(0.5)
+        (5400.0, 120.0, 0.5)
+    """
+    value: float | None = None
+    if isinstance(duration, timedelta):
+        value = duration.total_seconds()
+    elif isinstance(duration, str):
+        match = re.fullmatch(r"(\d+):(\d\d):(\d\d):(\d\d)", duration.strip())
+        if match:
+            days, hours, minutes, rest = map(int, match.groups())
+            value = timedelta(days=days, hours=hours, minutes=minutes, seconds=rest).total_seconds()
+    elif isinstance(duration, Mapping):
+        try:
+            value = timedelta(**duration).total_seconds()
+        except TypeError:
+            value = None
+    elif _finite(duration):
+        value = float(duration)
+    if value is None or value <= 0:
+        raise ArgumentError(
+            "`max_time` must be positive: a number of seconds, a timedelta, 'DD:HH:MM:SS' or {'hours': 1}, "
+            f"got {duration!r}."
+        )
+    return value
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _ended_at(group: Group) -> tuple[float, int]:
+    return max(member.ended or 0.0 for member in group.members), group.number

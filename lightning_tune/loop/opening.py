@@ -1,0 +1,141 @@
+"""Open a sweep: make it, or find it and see that nothing has changed that may not change."""
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning_tune.core.events import JSON, Config, Event, SpaceDeclared
+from lightning_tune.core.history import History
+from lightning_tune.core.objective import Objective
+from lightning_tune.core.space import Space
+from lightning_tune.errors import ArgumentError, SweepExistsError
+from lightning_tune.store import Store, open_store
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSweep:
+    """A sweep that is ready to run: its folder, its store, its history so far."""
+
+    name: str
+    folder: Path
+    store: Store
+    history: History
+    resumed: bool
+
+
+def sweep_folder(root_dir: str | Path, name: str | None) -> tuple[str, Path]:
+    """Return a sweep's name (a fresh one for None) and its folder, made (0700) if it is not there.
+
+    Raises:
+        ArgumentError: a name that cannot be a folder's, or a root that cannot be written.
+    """
+    if name is not None and not _NAME.fullmatch(name):
+        raise ArgumentError(
+            f"`name` must be 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit, got {name!r}."
+        )
+    root = Path(root_dir)
+    chosen = name or _fresh_name(root)
+    folder = root / chosen
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ArgumentError(f"`root_dir={str(root_dir)!r}` cannot be written: {error.strerror or error}.") from error
+    return chosen, folder
+
+
+def open_sweep(
+    *,
+    name: str,
+    folder: Path,
+    store: Store,
+    spec: dict[str, JSON],
+    space: Space,
+    objective: Objective,
+    repeats: int,
+    constraint: Callable[[Config], bool] | None,
+    amend: bool,
+    overwrite: bool,
+) -> OpenSweep:
+    """Find or make a sweep. The caller holds the right to run it.
+
+    Raises:
+        SweepExistsError: it is there with something else that may not change; the message shows the difference.
+    """
+    record = store.sweep(name)
+    if record is not None and not overwrite:
+        events = list(store.read(name))
+        if events and _any_report(events):
+            return _resume(name, folder, store, record.spec, spec, space, events, objective, repeats, constraint, amend)
+    if record is not None:
+        store.delete(name)  # asked for, or nothing but the record is there: no trial of it ever reported
+        shutil.rmtree(folder / "trials", ignore_errors=True)
+    store.create(name, spec, time.time())
+    history = History(objective, repeats, constraint)
+    history.extend(store.append(name, [_declared(space, 1)], durable=True))
+    return OpenSweep(name=name, folder=folder, store=store, history=history, resumed=False)
+
+
+def store_of(store: Store | str | Path | None, folder: Path) -> Store:
+    """Open the store that a user named; None is `sweep.db` in the sweep's folder."""
+    return open_store(folder / "sweep.db" if store is None else store)
+
+
+def _resume(
+    name: str,
+    folder: Path,
+    store: Store,
+    old: dict[str, JSON],
+    new: dict[str, JSON],
+    space: Space,
+    events: list[Event],
+    objective: Objective,
+    repeats: int,
+    constraint: Callable[[Config], bool] | None,
+    amend: bool,
+) -> OpenSweep:
+    differences = [f"{key}: {old.get(key)!r} there, {new.get(key)!r} here" for key in new if old.get(key) != new[key]]
+    history = History(objective, repeats, constraint) if not differences else None
+    declared = max((event for event in events if isinstance(event, SpaceDeclared)), key=lambda event: event.version)
+    recorded = Space.from_json(dict(declared.space))
+    changed = [] if recorded.to_json() == space.to_json() else recorded.diff(space)
+    if differences or (changed and not amend):
+        raise SweepExistsError(_refusal(name, folder, differences, changed))
+    assert history is not None
+    history.extend(events)
+    if changed:
+        history.extend(store.append(name, [_declared(space, declared.version + 1)], durable=True))
+    return OpenSweep(name=name, folder=folder, store=store, history=history, resumed=True)
+
+
+def _refusal(name: str, folder: Path, differences: list[str], changed: list[str]) -> str:
+    lines = [f"the sweep {name!r} ({folder}) exists and was made with other settings:"]
+    lines += [f"  {sentence}" for sentence in differences]
+    lines += [f"  space: {sentence}" for sentence in changed]
+    ways = "`overwrite=True` to delete it and begin anew, or another `name=`"
+    if not differences:
+        ways = "`amend=True` to go on with the new space, " + ways
+    return "\n".join([*lines, f"Nothing was changed. Use {ways}."])
+
+
+def _declared(space: Space, version: int) -> SpaceDeclared:
+    return SpaceDeclared(version=version, space=space.to_json(), time=time.time())
+
+
+def _any_report(events: list[Event]) -> bool:
+    from lightning_tune.core.events import Reported
+
+    return any(type(event) is Reported for event in events)
+
+
+def _fresh_name(root: Path) -> str:
+    base = time.strftime("sweep-%Y%m%d-%H%M%S")
+    name, number = base, 2
+    while (root / name).exists():
+        name, number = f"{base}-{number}", number + 1
+    return name

@@ -1,0 +1,44 @@
+"""`lightning` and `pytorch_lightning` are two packages with two sets of classes: find the user's, and never mix them."""
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+from lightning_tune.errors import ArgumentError
+
+_HOMES = {"lightning.pytorch": "lightning", "pytorch_lightning": "pytorch_lightning"}
+
+
+def home_of(thing: Any) -> str | None:
+    """Return the package ("lightning.pytorch" or "pytorch_lightning") that a class or an object comes from, or None."""
+    kind = thing if isinstance(thing, type) else type(thing)
+    for ancestor in kind.__mro__:
+        for home in _HOMES:
+            if ancestor.__module__ == home or ancestor.__module__.startswith(home + "."):
+                return home
+    return None
+
+
+def common_package(**things: Any) -> ModuleType:
+    """Return the one package that all things (named as the user's arguments) come from.
+
+    Things of neither package are passed over; where that leaves none, it is the one that is imported, and
+    `lightning.pytorch` if both or neither are.
+
+    Raises:
+        ArgumentError: two things come from different packages.
+    """
+    found = {name: home for name, thing in things.items() if (home := home_of(thing)) is not None}
+    homes = sorted(set(found.values()))
+    if len(homes) > 1:
+        first = next(name for name, home in found.items() if home == homes[0])
+        second = next(name for name, home in found.items() if home == homes[1])
+        raise ArgumentError(
+            f"`{first}` is a class of the package `{_HOMES[homes[0]]}`, but `{second}` is one of `{_HOMES[homes[1]]}`: "
+            "they do not work together. Import all of them from the same package."
+        )
+    if homes:
+        return importlib.import_module(homes[0])
+    imported = [home for home in _HOMES if home in sys.modules]
+    return importlib.import_module(imported[0] if imported else "lightning.pytorch")

@@ -1,0 +1,112 @@
+"""How to build a trial's module and datamodule from its configuration, anew for each trial."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lightning_tune.core.events import Config
+from lightning_tune.core.space import Space
+from lightning_tune.errors import ArgumentError, UnknownArgumentError
+from lightning_tune.loop.arguments import call_with, check_keys, signature_of
+from lightning_tune.loop.packages import home_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Builds the model or the datamodule of a trial.
+
+    Attributes:
+        name: how messages call it.
+        target: a class or callable to call; None where `instance` is used as it is.
+        fixed: arguments from the user's own instance, which the configuration overrides.
+        whole: whether `target` takes the whole configuration as one argument.
+        instance: an instance (or None) to use for every trial as it is.
+    """
+
+    name: str
+    target: Callable[..., Any] | None = None
+    fixed: Mapping[str, Any] | None = None
+    whole: bool = False
+    instance: Any = None
+
+    def build(self, config: Config, arguments: Mapping[str, Any]) -> Any:
+        """Return the object for a configuration, of which `arguments` is this object's part."""
+        if self.target is None:
+            return self.instance
+        if self.whole:
+            return self.target(dict(config))
+        return call_with(self.target, {**(self.fixed or {}), **arguments})
+
+
+def model_recipe(model: Any, space: Space) -> tuple[Recipe, Config | None]:
+    """Return how to build the module, and the baseline that an instance's own values are.
+
+    Raises:
+        ArgumentError: `model` is none of the forms that `fit` takes.
+        UnknownArgumentError: the space has a key that the class does not take.
+    """
+    keys = [key for key in space.keys() if not key.startswith(("data.", "trainer."))]
+    if isinstance(model, type):
+        if home_of(model) is None:
+            raise ArgumentError(f"`model` must be a LightningModule class, got the class {model.__qualname__}.")
+        check_keys(keys, [key for key in keys if key in space], model, model.__name__)
+        return Recipe(name=model.__name__, target=model), None
+    if home_of(model) is not None:
+        return _from_instance(model, keys, "model", "")
+    if callable(model):
+        return Recipe(name=getattr(model, "__name__", "model"), target=model, whole=True), None
+    raise ArgumentError(
+        "`model` must be a LightningModule class, an instance that saved its hyperparameters, or a callable "
+        f"`config -> LightningModule`, got {type(model).__name__}."
+    )
+
+
+def data_recipe(datamodule: Any, space: Space) -> tuple[Recipe, Config | None]:
+    """Return how to build the datamodule (None stays None), and the baseline that an instance's own values are.
+
+    Raises:
+        ArgumentError: `datamodule` is none of the forms that `fit` takes.
+        UnknownArgumentError: the space has a `data.` key that nothing takes.
+    """
+    keys = [key.removeprefix("data.") for key in space.keys() if key.startswith("data.")]
+    if datamodule is None:
+        if keys:
+            raise UnknownArgumentError(
+                f"the space has the key {'data.' + keys[0]!r}, but no `datamodule` was given to `fit`."
+            )
+        return Recipe(name="datamodule"), None
+    if isinstance(datamodule, type):
+        sure = [key for key in keys if "data." + key in space]
+        check_keys(keys, sure, datamodule, datamodule.__name__, "data.")
+        return Recipe(name=datamodule.__name__, target=datamodule), None
+    if home_of(datamodule) is not None:
+        if not keys:
+            return Recipe(name=type(datamodule).__name__, instance=datamodule), None
+        return _from_instance(datamodule, keys, "datamodule", "data.")
+    if callable(datamodule):
+        return Recipe(name=getattr(datamodule, "__name__", "datamodule"), target=datamodule, whole=True), None
+    raise ArgumentError(
+        "`datamodule` must be a LightningDataModule (instance or class) or a callable `config -> LightningDataModule`, "
+        f"got {type(datamodule).__name__}."
+    )
+
+
+def _from_instance(
+    thing: Any, keys: Sequence[str], argument: str, prefix: str
+) -> tuple[Recipe, Config | None]:
+    """Build an instance's class anew, with the hyperparameters it saved."""
+    kind = type(thing)
+    taken, required = signature_of(kind)
+    saved = dict(thing.hparams)
+    fixed = {name: value for name, value in saved.items() if taken is None or name in taken}
+    lost = [name for name in required if name not in fixed]
+    if lost or (keys and not saved):
+        raise ArgumentError(
+            f"`{argument}` is an instance of {kind.__name__} that did not save "
+            + (f"its argument `{lost[0]}`" if lost else "its hyperparameters")
+            + ": each trial builds the class anew. Call `self.save_hyperparameters()` in its `__init__`, or pass the "
+            f"class {kind.__name__} itself."
+        )
+    check_keys(keys, fixed, kind, kind.__name__, prefix)
+    own = {prefix + key: fixed[key] for key in keys if key in fixed}
+    return Recipe(name=kind.__name__, target=kind, fixed=fixed), own

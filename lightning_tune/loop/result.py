@@ -1,0 +1,196 @@
+"""What a sweep found: the best trial, all trials, a table, and the trained module back."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning_tune._imports import require
+from lightning_tune.core.events import Config
+from lightning_tune.core.history import History
+from lightning_tune.core.space import Space
+from lightning_tune.core.trial import Report, State, Trial
+from lightning_tune.errors import CheckpointError
+from lightning_tune.execute.base import CheckpointRef
+from lightning_tune.loop.arguments import split_config
+from lightning_tune.loop.checkpoints import read_checkpoint, weights_of
+from lightning_tune.loop.files import SweepFiles
+from lightning_tune.loop.recipe import model_recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """A trial of a sweep, as it stands.
+
+    Attributes:
+        number: its number, from 0.
+        group: the number shared by the repeats of one configuration.
+        config: the configuration, a flat dictionary.
+        seed: the seed that everything was seeded with.
+        state: "running" (cut short, to be resumed), "paused", "completed", "stopped" or "failed".
+        score: the best report in the user's own direction; None without a finite one.
+        reports: (leg, step, values, time, metrics) of every validation.
+        reason: why it ended, in words.
+        checkpoint: the file with the weights of the best epoch, while it is kept.
+        error: the traceback of a failed trial.
+        epochs: how many epochs it trained.
+        best_epoch: the epoch of the score.
+        seconds: how long it took, from its start to its end; None while it has not ended.
+    """
+
+    number: int
+    group: int
+    config: Config
+    seed: int
+    state: State
+    score: float | None
+    reports: Sequence[Report]
+    reason: str
+    checkpoint: Path | None
+    error: str
+    epochs: float
+    best_epoch: float | None
+    seconds: float | None
+    metrics: dict[str, float]
+    _ref: CheckpointRef | None
+    _files: SweepFiles
+    _space: Space
+
+    def load(self, model: Any) -> Any:
+        """Return the trained module: built from the configuration, with the weights of its best epoch, in eval mode.
+
+        Args:
+            model: what was passed to `fit`: a LightningModule class, an instance that saved its hyperparameters, or a
+                callable `config -> LightningModule`.
+
+        Raises:
+            CheckpointError: the trial's checkpoint was not kept, or is missing or damaged.
+        """
+        if self._ref is None:
+            raise CheckpointError(
+                f"trial {self.number} has no checkpoint: `keep_checkpoints=` of the best trials keep theirs."
+            )
+        state = read_checkpoint(self._files.check(self._ref))
+        module = model_recipe(model, self._space)[0].build(self.config, split_config(self.config)[0])
+        module.load_state_dict(weights_of(state))
+        return module.eval()
+
+    def _repr_html_(self) -> str:
+        return _html_table(["trial", "state", "score", "config"], [_cells(self, self._space)])
+
+
+class Result:
+    """What a sweep found.
+
+    Attributes:
+        name: the sweep's name.
+        folder: where its checkpoints and logs are.
+        reason: why the sweep ended, in words.
+        space: the search space.
+        history: all trials, as searchers and schedulers see them.
+    """
+
+    def __init__(self, *, name: str, folder: Path, reason: str, space: Space, history: History) -> None:
+        self.name = name
+        self.folder = folder
+        self.reason = reason
+        self.space = space
+        self.history = history
+
+    @property
+    def best(self) -> TrialResult | None:
+        """The best trial; with repeats, the best member of the configuration with the best mean. None without any."""
+        best = self.history.best
+        return None if best is None else self._result(best)
+
+    @property
+    def trials(self) -> list[TrialResult]:
+        """All trials, in the order of their numbers."""
+        return [self._result(trial) for trial in self.history]
+
+    def top(self, count: int) -> list[TrialResult]:
+        """Return the `count` best trials, best first; with repeats, one a configuration."""
+        return [self._result(trial) for trial in self.history.leaders(count)]
+
+    def dataframe(self) -> "pd.DataFrame":
+        """Return a table with a row a trial: number, state, score, every key of the space, epochs, reason, seed.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        pandas = require("pandas", "pandas", "`Result.dataframe`")
+        rows = [
+            {
+                "trial": trial.number,
+                "group": trial.group,
+                "state": trial.state,
+                "score": trial.score,
+                "score_mean": None if not group.complete else self.history.objective.value(group.cost),
+                "score_stderr": group.stderr,
+                **{f"config.{key}": trial.config.get(key) for key in self._keys()},
+                **{f"metrics.{name}": value for name, value in trial.metrics.items()},
+                "epochs": trial.step,
+                "best_epoch": trial.best_step,
+                "seconds": None if trial.ended is None else trial.ended - trial.started,
+                "reason": trial.reason,
+                "seed": trial.seed,
+            }
+            for trial, group in ((trial, self.history.group(trial.group)) for trial in self.history)
+        ]
+        return pandas.DataFrame(rows)  # type: ignore[no-any-return]  # pandas is imported by name
+
+    def __repr__(self) -> str:
+        best = self.best
+        found = "no score" if best is None else f"best {best.score:.6g} in trial {best.number}"
+        return f"<Result {self.name!r}: {len(self.history)} trials, {found}, ended: {self.reason}>"
+
+    def _repr_html_(self) -> str:
+        rows = [_cells(trial, self.space) for trial in self.top(10)]
+        return f"<p>{html.escape(repr(self))}</p>" + _html_table(["trial", "state", "score", "config"], rows)
+
+    def _keys(self) -> list[str]:
+        """Every key that some trial has: the space's own in its order, then those of amended spaces."""
+        seen = dict.fromkeys(self.space.keys())
+        for trial in self.history:
+            seen.update(dict.fromkeys(trial.config))
+        return list(seen)
+
+    def _result(self, trial: Trial) -> TrialResult:
+        saved = next((trial.checkpoints[kind] for kind in ("best", "pause", "last") if kind in trial.checkpoints), None)
+        files = SweepFiles(self.folder)
+        return TrialResult(
+            number=trial.number,
+            group=trial.group,
+            config=dict(trial.config),
+            seed=trial.seed,
+            state=trial.state,
+            score=trial.score,
+            reports=trial.reports,
+            reason=trial.reason,
+            checkpoint=None if saved is None else self.folder / saved.path,
+            error=trial.error,
+            epochs=trial.step,
+            best_epoch=trial.best_step,
+            seconds=None if trial.ended is None else trial.ended - trial.started,
+            metrics=dict(trial.metrics),
+            _ref=None
+            if saved is None
+            else CheckpointRef(path=saved.path, step=saved.step, size=saved.size, sha256=saved.sha256),
+            _files=files,
+            _space=self.space,
+        )
+
+
+def _cells(trial: TrialResult, space: Space) -> list[str]:
+    score = "" if trial.score is None else f"{trial.score:.6g}"
+    return [str(trial.number), trial.state, score, space.describe(trial.config)]
+
+
+def _html_table(header: list[str], rows: list[list[str]]) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,233 @@
+"""One task drives one Trainer: build, fit, outcome.
+
+The runner is the `Work` of an executor. It holds nothing of a trial between calls and survives cloudpickle, so that
+the same object serves this process and others.
+"""
+
+import gc
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from lightning_tune.callbacks.leg import Leg
+from lightning_tune.callbacks.pause import pause_callback
+from lightning_tune.callbacks.reporting import reporting_callback
+from lightning_tune.core.objective import Objective
+from lightning_tune.core.outcome import Outcome, TrialInfo
+from lightning_tune.errors import ArgumentError, CheckpointError, MonitorError
+from lightning_tune.execute.base import Assignment, Channel, CheckpointRef, LegEnd, Retire, Task
+from lightning_tune.loop.arguments import split_config
+from lightning_tune.loop.checkpoints import Saver, best_weights, last_user_frame
+from lightning_tune.loop.data import Loaders
+from lightning_tune.loop.files import SweepFiles
+from lightning_tune.loop.packages import home_of
+from lightning_tune.loop.recipe import Recipe
+from lightning_tune.loop.trainers import TrainerRecipe, check_trainer
+from lightning_tune.track.loggers import TrialLoggers
+from lightning_tune.track.mute import quiet
+
+
+@dataclass(kw_only=True)
+class TrialRunner:
+    """Trains trials.
+
+    Attributes:
+        sweep: the sweep's name.
+        package: `lightning.pytorch` or `pytorch_lightning`.
+        model, data, trainer: how to build them.
+        loaders: the loaders that were handed to `fit`.
+        objective: what is monitored.
+        loggers: makes and closes a trial's loggers.
+        files: the sweep's folder.
+        checkpoint_every_s: seconds between two saves of a running trial.
+        verbose: whether Lightning may speak.
+    """
+
+    sweep: str
+    package: ModuleType
+    model: Recipe
+    data: Recipe
+    trainer: TrainerRecipe
+    loaders: Loaders
+    objective: Objective
+    loggers: TrialLoggers
+    files: SweepFiles
+    checkpoint_every_s: float
+    verbose: bool = False
+
+    def __call__(self, task: Task, channel: Channel) -> None:
+        """Run one task to its end, and free what it held."""
+        info = self._info(task)
+        with quiet(self.package, self.verbose):
+            loggers = self.loggers.open(info)
+            outcome = Outcome(state="running", score=None, step=0.0, best_step=None, reason="interrupted")
+            try:
+                outcome = task.outcome if isinstance(task, Retire) else self._train(task, channel, loggers)
+            finally:
+                self.loggers.close(loggers, info, outcome)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _info(self, task: Task) -> TrialInfo:
+        return TrialInfo(
+            sweep=self.sweep,
+            number=task.trial,
+            group=task.group,
+            config=task.config,
+            seed=task.seed,
+            folder=self.files.trial_folder(task.trial),
+            leg=task.leg,
+            resumed=isinstance(task, Retire) or task.trained,
+        )
+
+    def _train(self, task: Assignment, channel: Channel, loggers: Sequence[Any]) -> Outcome:
+        """Fit until the leg ends; a periodic save is a fit that ends and a next one that goes on from its file."""
+        saver = Saver(files=self.files, trial=task.trial, leg=task.leg, channel=channel)
+        task = self._with_sound_checkpoint(task, saver)
+        while True:
+            attempt = self._fit(task, channel, loggers, saver)
+            if isinstance(attempt, LegEnd):
+                return channel.finish(attempt)
+            task = replace(task, checkpoint=attempt, trained=True)
+
+    def _with_sound_checkpoint(self, task: Assignment, saver: Saver) -> Assignment:
+        """A damaged checkpoint costs the trial what it trained since, never the sweep: it starts from nothing."""
+        if task.checkpoint is None:
+            return task
+        try:
+            self.files.check(task.checkpoint)
+        except CheckpointError as error:
+            saver.warn(f"trial {task.trial} starts again from nothing: {error}")
+            return replace(task, checkpoint=None)
+        return task
+
+    def _fit(
+        self, task: Assignment, channel: Channel, loggers: Sequence[Any], saver: Saver
+    ) -> LegEnd | CheckpointRef:
+        """Run one Trainer: return how the leg ended, or the file from which it goes on at once."""
+        began = time.monotonic()
+        leg = Leg(
+            trial=task.trial,
+            leg=task.leg,
+            budget=task.budget,
+            objective=self.objective,
+            channel=channel,
+            resumed=task.checkpoint is not None,
+            save_due=lambda: saver.works and time.monotonic() - began >= self.checkpoint_every_s,
+            accepts=saver.accepts,
+            write=saver.write,
+            step=0.0 if task.checkpoint is None else task.checkpoint.step,
+        )
+        try:
+            reporting = self._run_trainer(task, leg, loggers)
+        except BaseException as error:
+            return self._failed(error, task, leg)
+        if leg.ending == "save" and leg.saved is not None:
+            return leg.saved
+        return self._ended(leg, reporting, saver)
+
+    def _run_trainer(self, task: Assignment, leg: Leg, loggers: Sequence[Any]) -> Any:
+        """Seed, build and fit; return the reporting callback, which holds the best weights."""
+        self.package.seed_everything(task.seed, workers=True, verbose=False)
+        self.loaders.reset(self.data.instance)
+        model_part, data_part, _ = split_config(task.config)
+        model = self.model.build(task.config, model_part)
+        self._check_package(model, "model")
+        datamodule = self.data.build(task.config, data_part)
+        pause, reporting = pause_callback(self.package, leg), reporting_callback(self.package, leg)
+        trainer = self.trainer.build(
+            task.config,
+            pause=pause,
+            reporting=reporting,
+            loggers=loggers,
+            folder=str(self.files.trial_folder(task.trial)),
+            resumed=leg.resumed,
+        )
+        self._check_package(trainer, "trainer")
+        check_trainer(trainer)
+        path = None if task.checkpoint is None else str(Path(self.files.folder / task.checkpoint.path))
+        trainer.fit(
+            model,
+            train_dataloaders=self.loaders.train,
+            val_dataloaders=self.loaders.validation,
+            datamodule=datamodule,
+            ckpt_path=path,
+            weights_only=True if path else None,
+        )
+        return reporting
+
+    def _ended(self, leg: Leg, reporting: Any, saver: Saver) -> LegEnd:
+        """Keep what is to be kept of a fit that came to its end, and say how it ended."""
+        end = LegEnd(trial=leg.trial, leg=leg.leg, step=leg.step, kind="completed", reason=f"trained {leg.step:g} epochs")
+        if leg.diverged:
+            return replace(end, kind="diverged", reason=leg.reason)
+        if leg.ending == "pause" and leg.saved is not None:
+            return replace(end, kind="paused", reason=leg.reason)
+        if leg.ending == "pause":
+            return replace(end, kind="interrupted", reason=leg.reason)
+        if leg.ending == "stop":
+            end = replace(end, kind="stopped", reason=leg.reason)
+        elif leg.step < leg.budget < float("inf"):
+            end = replace(end, reason=f"{leg.ended_by or 'its Trainer'} ended it at epoch {leg.step:g} of {leg.budget:g}")
+        if leg.keeps() and reporting.weights is not None:
+            saver.write("best", reporting.best_step, best_weights(reporting, self.package))
+        return end
+
+    def _failed(self, error: BaseException, task: Assignment, leg: Leg) -> LegEnd:
+        """Tell a trial's failure from the sweep's: what the coordinator raised, and what no trial can mend, goes on."""
+        if leg.fault is not None:
+            raise leg.fault
+        if isinstance(error, ArgumentError):
+            raise error
+        text = "".join(traceback.format_exception(error))
+        end = LegEnd(
+            trial=task.trial,
+            leg=task.leg,
+            step=leg.step,
+            kind="exception",
+            reason=f"{type(error).__name__}: {_first_line(error)}{last_user_frame(error)}",
+            error=text,
+            exception=error,
+        )
+        if isinstance(error, MonitorError):
+            return replace(end, kind="unmonitored", reason=str(error))
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            interrupted = leg.channel.poll(task.trial)
+            if isinstance(error, KeyboardInterrupt) or interrupted.action == "pause":
+                leg.channel.finish(replace(end, kind="interrupted", reason=interrupted.reason, error=""))
+                raise KeyboardInterrupt from error
+            return end
+        if _out_of_memory(error):
+            return replace(end, kind="out_of_memory", reason=f"out of memory: {_first_line(error)}")
+        return end
+
+    def _check_package(self, thing: Any, argument: str) -> None:
+        """Refuse what a callable returned from the other package.
+
+        Raises:
+            ArgumentError: saying which package is which.
+        """
+        home = home_of(thing)
+        if home != self.package.__name__:
+            raise ArgumentError(
+                f"`{argument}` returned a {type(thing).__name__} of `{home or type(thing).__module__}`, but this sweep "
+                f"runs with `{self.package.__name__}`: import all of them from the same package."
+            )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or ["(no message)"])[0]
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)

@@ -1,0 +1,156 @@
+"""How to build a trial's Trainer from the user's `trainer=`: arguments, a template, or a callable."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from lightning_tune.core.events import Config
+from lightning_tune.core.space import Space
+from lightning_tune.errors import ArgumentError
+from lightning_tune.loop.arguments import check_keys, split_config
+from lightning_tune.loop.packages import home_of
+
+_OURS = ("logger", "callbacks", "default_root_dir")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerRecipe:
+    """Builds the Trainer of a trial from a user's `trainer=`.
+
+    Attributes:
+        package: `lightning.pytorch` or `pytorch_lightning`.
+        trainer: Trainer arguments, a Trainer that was not fitted, or a callable `config -> Trainer`.
+        devices: how many devices a trial gets.
+        verbose: whether trials keep their own progress bars and summaries.
+    """
+
+    package: ModuleType
+    trainer: Any
+    devices: int | None
+    verbose: bool
+
+    def build(
+        self, config: Config, *, pause: Any, reporting: Any, loggers: Sequence[Any], folder: str, resumed: bool
+    ) -> Any:
+        """Return a Trainer with our callbacks first and last."""
+        if isinstance(self.trainer, Mapping):
+            trainer = self.package.Trainer(**self._arguments(config, loggers, folder))
+        else:
+            trainer = copy.deepcopy(self.trainer) if home_of(self.trainer) else self.trainer(dict(config))
+            trainer.loggers = list(loggers)
+            if not self.verbose:
+                trainer.callbacks = [entry for entry in trainer.callbacks if not self._chatter(entry)]
+        self._place(trainer, pause, reporting, folder)
+        if resumed:
+            trainer.num_sanity_val_steps = 0
+        return trainer
+
+    def _arguments(self, config: Config, loggers: Sequence[Any], folder: str) -> dict[str, Any]:
+        arguments = {
+            "enable_progress_bar": self.verbose,
+            "enable_model_summary": self.verbose,
+            "default_root_dir": folder,
+            "devices": self.devices or 1,
+            **{name: copy.deepcopy(value) for name, value in self.trainer.items()},
+            **split_config(config)[2],
+            "logger": list(loggers) or False,
+        }
+        callbacks = arguments.get("callbacks") or []
+        arguments["callbacks"] = callbacks = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+        keeps = any(isinstance(entry, self.package.callbacks.Checkpoint) for entry in callbacks)
+        arguments.setdefault("enable_checkpointing", keeps)
+        return arguments
+
+    def _place(self, trainer: Any, pause: Any, reporting: Any, folder: str) -> None:
+        """Put our callbacks first and last (Lightning keeps its Checkpoint callbacks behind all others)."""
+        checkpoint = self.package.callbacks.Checkpoint
+        others = [entry for entry in trainer.callbacks if not isinstance(entry, checkpoint)]
+        savers = [entry for entry in trainer.callbacks if isinstance(entry, checkpoint)]
+        for entry in savers:
+            if getattr(entry, "dirpath", "") is None:
+                entry.dirpath = f"{folder}/checkpoints"
+        trainer.callbacks = [pause, *others, reporting, *savers]
+
+    def _chatter(self, callback: Any) -> bool:
+        """Whether a callback of a template only prints, or is the default ModelCheckpoint, which ours replaces."""
+        kinds = self.package.callbacks
+        if type(callback) is kinds.ModelCheckpoint:
+            return callback.monitor is None and callback.dirpath is None and callback.save_top_k == 1
+        return isinstance(callback, kinds.ProgressBar | kinds.ModelSummary)
+
+
+def trainer_recipe(
+    trainer: Any, space: Space, package: ModuleType, devices: int | None, verbose: bool
+) -> tuple[TrainerRecipe, float]:
+    """Check a user's `trainer=` and return its recipe and its `max_epochs` (infinite where only a callable knows).
+
+    Raises:
+        ArgumentError: it is none of the forms that TuneLoop takes, was fitted, or asks for what trials cannot have.
+        UnknownArgumentError: the Trainer takes no such argument.
+    """
+    keys = [key.removeprefix("trainer.") for key in space.keys() if key.startswith("trainer.")]
+    trainer = {} if trainer is None else trainer
+    recipe = TrainerRecipe(package=package, trainer=trainer, devices=devices, verbose=verbose)
+    if isinstance(trainer, Mapping):
+        _check_arguments(trainer, keys, package)
+        probe = package.Trainer(
+            **{**recipe._arguments({}, [], "."), "callbacks": [], "enable_checkpointing": False, "logger": False}
+        )
+        check_trainer(probe)
+        return recipe, float("inf") if "max_epochs" in keys else float(probe.max_epochs)
+    if home_of(trainer) is not None and isinstance(trainer, package.Trainer):
+        if keys:
+            raise ArgumentError(
+                f"the space has the key {'trainer.' + keys[0]!r}, but `trainer` is a finished Trainer: pass its "
+                "arguments as a dictionary, or a callable `config -> Trainer`."
+            )
+        if trainer.state.fn is not None:
+            raise ArgumentError("`trainer` was fitted before: pass one that was not (it is copied for each trial).")
+        check_trainer(trainer)
+        return recipe, float(trainer.max_epochs)
+    if callable(trainer):
+        return recipe, float("inf")
+    raise ArgumentError(
+        "`trainer` must be a dictionary of Trainer arguments, a Trainer that was not fitted, or a callable "
+        f"`config -> Trainer`, got {type(trainer).__name__}."
+    )
+
+
+def check_trainer(trainer: Any) -> None:
+    """Refuse Trainers that a trial cannot use, each with its reason.
+
+    Raises:
+        ArgumentError: endless training, a limit in steps, several processes.
+    """
+    if trainer.max_epochs in (None, -1):
+        raise ArgumentError("`trainer` has no `max_epochs`: a trial needs an end. Give it a number of epochs.")
+    if trainer.max_steps not in (None, -1):
+        raise ArgumentError(
+            f"`trainer` has max_steps={trainer.max_steps}: a trial's budget is counted in epochs. Use `max_epochs` "
+            "(and `limit_train_batches` to make an epoch shorter)."
+        )
+    if trainer.world_size > 1 or trainer.strategy.launcher is not None:
+        raise ArgumentError(
+            f"`trainer` uses {type(trainer.strategy).__name__} with {trainer.world_size} processes: trials run in one "
+            "process each. Use devices=1."
+        )
+
+
+def _check_arguments(trainer: Mapping[str, Any], keys: Sequence[str], package: ModuleType) -> None:
+    if "logger" in trainer:
+        raise ArgumentError("`trainer` has a `logger`: pass it to TuneLoop as `logger=`, which makes one a trial.")
+    check_keys([*trainer, *keys], (), package.Trainer, "Trainer", "trainer.")
+    twice = [key for key in keys if key in trainer]
+    if twice:
+        raise ArgumentError(f"`{twice[0]}` is given twice: in `trainer` and as {'trainer.' + twice[0]!r} in the space.")
+    reserved = [key for key in keys if key in _OURS]
+    if reserved:
+        raise ArgumentError(f"{'trainer.' + reserved[0]!r} cannot be searched: TuneLoop sets it for each trial.")
+    for callback in trainer.get("callbacks") or []:
+        if home_of(callback) not in (None, package.__name__):
+            raise ArgumentError(
+                f"the callback {type(callback).__name__} in `trainer` comes from `{home_of(callback)}`, but the model "
+                f"from `{package.__name__}`: they do not work together."
+            )

@@ -1,0 +1,358 @@
+"""`TuneLoop`: a search around the Trainer."""
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning_tune.core.events import JSON, Config
+from lightning_tune.core.objective import Objective
+from lightning_tune.core.space import Space
+from lightning_tune.errors import ArgumentError
+from lightning_tune.execute import Executor, InlineExecutor
+from lightning_tune.loop.choices import scheduler, searcher
+from lightning_tune.loop.coordinator import Coordinator
+from lightning_tune.loop.environment import Signals, from_environment, undisturbed
+from lightning_tune.loop.failures import FailurePolicy
+from lightning_tune.loop.files import SweepFiles
+from lightning_tune.loop.limits import Duration, Limits
+from lightning_tune.loop.opening import OpenSweep, open_sweep, store_of, sweep_folder
+from lightning_tune.loop.plan import Plan, make_plan
+from lightning_tune.loop.result import Result
+from lightning_tune.loop.runner import TrialRunner
+from lightning_tune.loop.session import open_session
+from lightning_tune.schedule import Scheduler
+from lightning_tune.search import Searcher
+from lightning_tune.store import Store
+from lightning_tune.track.loggers import TrialLoggers
+from lightning_tune.track.screen import Screen, make_screen
+
+Score = Literal["best", "last"] | Callable[[tuple[float, ...]], float]
+_SPEC_FORMAT = 1
+
+
+class TuneLoop:
+    """Search for a better configuration of a LightningModule that trains.
+
+    Every argument but `space` is given by keyword; one that is left out is taken from the environment variable
+    `LIGHTNING_TUNE_<ARG>` where that is set.
+
+    Args:
+        space: a `Space`, or the dictionary that makes one: key to `Float`, `Int`, `Choice` or a constant. A key without
+            a prefix is an argument of the LightningModule, `data.` of the datamodule, `trainer.` of the Trainer.
+        monitor: the metric to optimise, as the module logs it.
+        mode: "min" or "max".
+        search: a word ("auto", "random", "grid", "one_at_a_time") or a `Searcher`; "auto" is random search.
+        schedule: a `Scheduler`, or None: every trial trains to the Trainer's `max_epochs`.
+        max_trials: configurations in all, over every call of `fit` on this sweep. None is what the search or the
+            schedule needs.
+        max_time: how long this call may take: seconds, a timedelta, "DD:HH:MM:SS" or {"hours": 1}. The running trial
+            is then paused at the end of its epoch, and goes on in the next call.
+        target: a score at which the sweep ends.
+        patience: configurations in a row that may end without an improvement of more than `min_delta`.
+        min_delta: how much better an improvement must be.
+        repeats: train each configuration under that many seeds; its score is their mean.
+        seed: what all randomness derives from, together with the trial's number.
+        baseline: a configuration, or a list of them, to try first.
+        constraint: `config -> bool`; configurations for which it is false are never tried.
+        workers: 1 (more are not available yet).
+        executor: where trials run; None is this process.
+        devices_per_trial: 1 or None.
+        score: "best" (a trial's best report), "last", or a callable `(values) -> float`, lower is better.
+        budget: what a trial spends: "epochs".
+        budget_unit: how it is counted: "epochs".
+        verbose: keep Lightning's own messages, progress bars and summaries.
+        trainer: Trainer arguments, a Trainer that was not fitted (each trial gets a copy), or a callable
+            `config -> Trainer`.
+        logger: as Trainer's, or "wandb", "tensorboard", "csv", a list of these, or a callable `trial -> Logger`.
+        store: a path or URL of a database; None is `<root_dir>/<name>/sweep.db`.
+        root_dir: the folder that sweeps are made in.
+        name: the sweep's name. With a name that is there the sweep is resumed; None makes a fresh one.
+        keep_checkpoints: how many of the best trials keep their checkpoints.
+        checkpoint_every_s: seconds between two saves of a running trial.
+        max_failures: how many trials may raise before the sweep ends; None is the larger of 3 and a tenth of
+            `max_trials`.
+        amend: accept another space when a sweep is resumed; earlier trials stay.
+        overwrite: delete a sweep of the same name first.
+
+    Raises:
+        ArgumentError: an argument that cannot be used, named, with what it takes.
+        SpaceError: a space that is empty or wrong.
+
+    Example:
+        >>> from lightning_tune import Float, Int, TuneLoop
+        >>> loop = TuneLoop(
+        ...     {"lr": Float(1e-4, 1e-1, log=True), "width": Int(16, 128, log=True)},
+        ...     monitor="val_acc",
+        ...     mode="max",
+        ...     max_trials=20,
+        ...     trainer={"max_epochs": 10},
+        ... )
+        >>> # result = loop.fit(LitDigits, datamodule=DigitsData)
+    """
+
+    @from_environment
+    def __init__(
+        self,
+        space: Space | Mapping[str, Any],
+        *,
+        monitor: str | Sequence[str],
+        mode: str | Sequence[str] = "min",
+        search: str | Searcher = "auto",
+        schedule: str | Scheduler | None = None,
+        max_trials: int | None = None,
+        max_time: Duration | None = None,
+        target: float | None = None,
+        patience: int | None = None,
+        min_delta: float = 0.0,
+        repeats: int = 1,
+        seed: int = 0,
+        baseline: Mapping[str, object] | Sequence[Mapping[str, object]] | None = None,
+        constraint: Callable[[Config], bool] | None = None,
+        workers: int = 1,
+        executor: Executor | None = None,
+        devices_per_trial: int | None = None,
+        score: Score = "best",
+        budget: str = "epochs",
+        budget_unit: str = "epochs",
+        verbose: bool = False,
+        trainer: Any = None,
+        logger: Any = True,
+        store: Store | str | Path | None = None,
+        root_dir: str | Path = "sweeps",
+        name: str | None = None,
+        keep_checkpoints: int = 1,
+        checkpoint_every_s: float = 60.0,
+        max_failures: int | None = None,
+        amend: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        self.space = space if isinstance(space, Space) else Space(space)
+        self.objective = Objective.of(monitor, mode, score)
+        if not self.objective.scalar:
+            raise ArgumentError(
+                f"`monitor` names {len(self.objective.monitor)} metrics: pass `score=` a callable that makes one number "
+                "of their values (lower is better)."
+            )
+        for sentence in self.objective.suspicions():
+            warnings.warn(sentence, stacklevel=3)
+        self.search = searcher(search)
+        self.schedule = scheduler(schedule)
+        self.limits = Limits.of(
+            max_trials=max_trials, max_time=max_time, target=target, patience=patience, min_delta=min_delta
+        )
+        self.repeats = _whole("repeats", repeats, 1)
+        self.seed = _whole("seed", seed, 0)
+        self.baseline = baseline
+        if constraint is not None and not callable(constraint):
+            raise ArgumentError(f"`constraint` must be a callable `config -> bool`, or None, got {constraint!r}.")
+        self.constraint = constraint
+        self.executor = _inline(workers, executor, devices_per_trial)
+        _only("budget", budget, "epochs")
+        _only("budget_unit", budget_unit, "epochs")
+        self.devices_per_trial = devices_per_trial
+        self.verbose = verbose
+        self.trainer = trainer
+        self.logger = logger
+        self.store = store
+        self.root_dir = root_dir
+        self.name = name
+        self.keep_checkpoints = _whole("keep_checkpoints", keep_checkpoints, 0)
+        if not isinstance(checkpoint_every_s, int | float) or not checkpoint_every_s >= 0:
+            raise ArgumentError(f"`checkpoint_every_s` must be at least 0 seconds, got {checkpoint_every_s!r}.")
+        self.checkpoint_every_s = float(checkpoint_every_s)
+        self.max_failures = max_failures
+        FailurePolicy.of(max_failures, max_trials)
+        self.amend = amend
+        self.overwrite = overwrite
+
+    def fit(
+        self, model: Any, train_dataloaders: Any = None, val_dataloaders: Any = None, datamodule: Any = None
+    ) -> Result:
+        """Run the sweep (or go on with it) and return what it found. The arguments are those of `Trainer.fit`.
+
+        Args:
+            model: a LightningModule class, a callable `config -> LightningModule`, or an instance that saved its
+                hyperparameters (its class is built anew for each trial; its own values are tried first).
+            train_dataloaders: as in `Trainer.fit`; each trial sees them with the random state they had at this call.
+            val_dataloaders: as in `Trainer.fit`.
+            datamodule: a LightningDataModule, its class, or a callable `config -> LightningDataModule`.
+
+        Raises:
+            ArgumentError, UnknownArgumentError: something does not fit together; nothing was trained.
+            SweepExistsError: the sweep is there and differs in something that may not change.
+            SweepBusyError: another process is running this sweep.
+            MonitorError: the monitor is not among the metrics that the first trial logged.
+            SweepFailedError: too many trials raised. Everything recorded is kept.
+            StoreError: the store cannot be read or written.
+        """
+        plan = self._plan(model, train_dataloaders, val_dataloaders, datamodule)
+        name, folder = sweep_folder(self.root_dir, self.name)
+        with ExitStack() as stack:
+            store = self._open_store(stack, folder)
+            stack.enter_context(store.hold(name))
+            stack.enter_context(undisturbed())
+            sweep = self._open_sweep(name, folder, store)
+            screen = self._screen(stack, plan)
+            coordinator = self._coordinator(plan, sweep, screen)
+            self._greet(screen, plan, sweep)
+            signals = stack.enter_context(Signals(coordinator.interrupt).owned())
+            reason = self.executor.run(coordinator, self._runner(plan, sweep, coordinator.files))
+            if not coordinator.interrupted:
+                coordinator.failures.check_any_succeeded(sweep.history)
+            result = Result(name=name, folder=folder, reason=reason, space=self.space, history=sweep.history)
+            self._farewell(screen, result)
+        if signals.terminated:
+            raise SystemExit(143)
+        return result
+
+    # -- the parts of the sentence above ------------------------------------------------------------------------
+
+    def _plan(self, model: Any, train: Any, validation: Any, datamodule: Any) -> Plan:
+        plan = make_plan(
+            space=self.space,
+            model=model,
+            train_dataloaders=train,
+            val_dataloaders=validation,
+            datamodule=datamodule,
+            trainer=self.trainer,
+            baseline=self.baseline,
+            devices=self.devices_per_trial,
+            verbose=self.verbose,
+        )
+        limited = (self.limits.max_trials, self.limits.max_time_s, self.limits.target, self.limits.patience)
+        endless = self.search.size(self.space) is None and self.schedule.num_trials is None
+        if endless and all(limit is None for limit in limited):
+            raise ArgumentError(
+                f"nothing ends this sweep: {type(self.search).__name__} has no end of its own. Give `max_trials=`, "
+                "`max_time=`, `target=` or `patience=`."
+            )
+        return plan
+
+    def _open_store(self, stack: ExitStack, folder: Path) -> Store:
+        store = store_of(self.store, folder)
+        if store is not self.store:
+            stack.enter_context(store)
+        return store
+
+    def _open_sweep(self, name: str, folder: Path, store: Store) -> OpenSweep:
+        return open_sweep(
+            name=name,
+            folder=folder,
+            store=store,
+            spec=self._spec(),
+            space=self.space,
+            objective=self.objective,
+            repeats=self.repeats,
+            constraint=self.constraint,
+            amend=self.amend,
+            overwrite=self.overwrite,
+        )
+
+    def _spec(self) -> dict[str, JSON]:
+        """Return what may not change when the sweep is resumed."""
+        score = self.objective.score
+        return {
+            "format": _SPEC_FORMAT,
+            "monitor": list(self.objective.monitor),
+            "mode": list(self.objective.mode),
+            "score": score if isinstance(score, str) else getattr(score, "__qualname__", "callable"),
+            "search": self.search.describe(),
+            "schedule": self.schedule.describe(),
+            "seed": self.seed,
+            "repeats": self.repeats,
+            "budget": "epochs",
+            "budget_unit": "epochs",
+        }
+
+    def _coordinator(self, plan: Plan, sweep: OpenSweep, screen: Screen) -> Coordinator:
+        files = SweepFiles(sweep.folder)
+        files.remove_leftovers()
+        open_session(sweep, plan.settings, screen)
+        schedule = self.schedule.resolve(max_budget=plan.max_epochs, max_trials=self.limits.max_trials)
+        return Coordinator(
+            name=sweep.name,
+            store=sweep.store,
+            history=sweep.history,
+            space=self.space,
+            search=self.search,
+            schedule=schedule,
+            limits=self.limits,
+            failures=FailurePolicy.of(self.max_failures, self.limits.max_trials),
+            files=files,
+            seed=self.seed,
+            baselines=plan.baselines,
+            keep_checkpoints=self.keep_checkpoints,
+            listeners=[screen],
+        )
+
+    def _runner(self, plan: Plan, sweep: OpenSweep, files: SweepFiles) -> TrialRunner:
+        return TrialRunner(
+            sweep=sweep.name,
+            package=plan.package,
+            model=plan.model,
+            data=plan.data,
+            trainer=plan.trainer,
+            loaders=plan.loaders,
+            objective=self.objective,
+            loggers=TrialLoggers(self.logger, package=plan.package, sweep=sweep.name, root=sweep.folder),
+            files=files,
+            checkpoint_every_s=self.checkpoint_every_s,
+            verbose=self.verbose,
+        )
+
+    def _screen(self, stack: ExitStack, plan: Plan) -> Screen:
+        screen = make_screen(
+            os.environ.get("LIGHTNING_TUNE_SCREEN", "auto"),
+            space=self.space,
+            objective=self.objective,
+            max_trials=self._num_trials(),
+            max_epochs=plan.max_epochs,
+        )
+        stack.callback(screen.close)
+        return screen
+
+    def _num_trials(self) -> int | None:
+        """Return how many configurations there will be at most, as far as one can tell."""
+        bounds = (self.limits.max_trials, self.search.size(self.space), self.schedule.num_trials)
+        return min((bound for bound in bounds if bound is not None), default=None)
+
+    def _greet(self, screen: Screen, plan: Plan, sweep: OpenSweep) -> None:
+        schedule = self.schedule.resolve(max_budget=plan.max_epochs, max_trials=self.limits.max_trials)
+        cost = schedule.cost(self._num_trials(), self.repeats, "epochs")
+        screen.start(f"sweep {sweep.name}: {cost}. In {sweep.folder}")
+        if sweep.resumed:
+            ended = sum(trial.ended is not None for trial in sweep.history)
+            rest = len(sweep.history) - ended
+            more = f", {rest} to be taken up again" if rest else ""
+            screen.note(f"resumed: {ended} finished trials kept{more}")
+        for note in plan.notes:
+            screen.note(note)
+
+    def _farewell(self, screen: Screen, result: Result) -> None:
+        for line in self.search.summary(self.space, result.history):
+            screen.note(line)
+        screen.note(f"ended: {result.reason}")
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ArgumentError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+    return value
+
+
+def _only(name: str, value: Any, word: str) -> None:
+    if value != word:
+        raise ArgumentError(f"`{name}` must be {word!r} (the only one so far), got {value!r}.")
+
+
+def _inline(workers: Any, executor: Any, devices: Any) -> Executor:
+    if workers != 1 or isinstance(workers, bool):
+        raise ArgumentError(f"`workers` must be 1, got {workers!r}: worker processes are not available yet.")
+    if executor is not None and not isinstance(executor, InlineExecutor):
+        raise ArgumentError(f"`executor` must be None or InlineExecutor() (the only one so far), got {executor!r}.")
+    if devices not in (None, 1):
+        raise ArgumentError(f"`devices_per_trial` must be 1 or None, got {devices!r}.")
+    return executor or InlineExecutor()

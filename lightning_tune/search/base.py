@@ -1,0 +1,41 @@
+"""The contract of a searcher. Every implementation passes `lightning_tune.testing.searcher_contract`."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from lightning_tune.core.decision import Done, Wait
+from lightning_tune.core.describe import describe
+from lightning_tune.core.events import JSON, Config
+from lightning_tune.core.history import History
+from lightning_tune.core.space import Space
+
+
+class Searcher(ABC):
+    """Proposes configurations. A frozen dataclass of settings, without any state of its own."""
+
+    @abstractmethod
+    def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Wait | Done:
+        """Return the next configuration to try.
+
+        Args:
+            space: what may be tried.
+            history: all trials so far, the running ones included; `history.allows(config)` is the sweep's constraint.
+            rng: a generator that depends on the sweep's seed and the number of the new trial alone.
+
+        Returns:
+            A configuration of the space that the constraint allows; `Wait` when that depends on a trial that is still
+            running; `Done` when there is none left.
+        """
+
+    def size(self, space: Space) -> int | None:
+        """Return how many configurations it will propose at most; None where there is no end."""
+        return None
+
+    def summary(self, space: Space, history: History) -> list[str]:
+        """Return what it learned, a sentence a line, to be shown at the end of the sweep."""
+        return []
+
+    def describe(self) -> dict[str, JSON]:
+        """Return its name and settings as plain JSON."""
+        return describe(self)

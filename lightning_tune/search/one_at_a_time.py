@@ -1,0 +1,160 @@
+"""One hyperparameter at a time: the manual way (coordinate search), with the sensitivity of each as its by-product.
+
+The searcher replays its rounds from the history at every call, so it needs no memory of its own.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightning_tune.core.decision import Done, Wait
+from lightning_tune.core.encode import Encoding
+from lightning_tune.core.events import JSON, Config
+from lightning_tune.core.history import History, config_key
+from lightning_tune.core.space import Space
+from lightning_tune.core.trial import Group
+from lightning_tune.errors import ArgumentError
+from lightning_tune.search.base import Searcher
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sensitivity:
+    """What a round found about one hyperparameter, all others held at the best values so far.
+
+    Attributes:
+        key: the hyperparameter.
+        values: the values tried.
+        scores: the score at each, in the user's own direction; None where the trial failed.
+        effect: the difference between the best and the worst score; None with fewer than two.
+        kept: the value that was kept.
+    """
+
+    key: str
+    values: list[JSON]
+    scores: list[float | None]
+    effect: float | None
+    kept: JSON
+
+
+@dataclass(frozen=True)
+class OneAtATimeSearch(Searcher):
+    """Start from a baseline, vary one hyperparameter a round, and keep its best value before the next round.
+
+    The baseline is the sweep's first `baseline=`, or the centre of the space. An option that brings hyperparameters
+    of its own starts with their centres.
+
+    Args:
+        points: values tried for a continuous or long hyperparameter, at least 2; choices are tried whole.
+        rounds: how often to go through all hyperparameters, at least 1; a pass that changes nothing ends the search.
+
+    Raises:
+        ArgumentError: `points` below 2 or `rounds` below 1.
+    """
+
+    points: int = 5
+    rounds: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("points", 2), ("rounds", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ArgumentError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+
+    def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Wait | Done:
+        """Return the first configuration of the current round that was not tried."""
+        for _, candidates, groups in self._rounds(space, history):
+            for config, group in zip(candidates, groups, strict=True):
+                if group is None:
+                    return config
+            if not all(group.ended for group in groups if group):
+                return Wait(reason="the round's other trials are still running")
+        return Done(reason="every hyperparameter was varied")
+
+    def sensitivity(self, space: Space, history: History) -> list[Sensitivity]:
+        """Return what each finished round found, in the order of the rounds."""
+        found = []
+        for key, candidates, groups in self._rounds(space, history):
+            done = [(config, group) for config, group in zip(candidates, groups, strict=True) if group]
+            if len(done) < len(candidates) or not all(group.ended for _, group in done):
+                break
+            if not key:
+                continue
+            costs = [group.cost for _, group in done]
+            finite = [cost for cost in costs if math.isfinite(cost)]
+            found.append(
+                Sensitivity(
+                    key=key,
+                    values=[config.get(key) for config, _ in done],
+                    scores=[history.objective.value(cost) if math.isfinite(cost) else None for cost in costs],
+                    effect=max(finite) - min(finite) if len(finite) > 1 else None,
+                    kept=_best(groups).config.get(key),
+                )
+            )
+        return found
+
+    def summary(self, space: Space, history: History) -> list[str]:
+        """Return a line a hyperparameter, the most sensitive first."""
+        found = sorted(self.sensitivity(space, history), key=lambda entry: -(entry.effect or 0.0))
+        return [
+            f"{entry.key}: kept {entry.kept!r} of {len(entry.values)} values, "
+            + ("no effect measured" if entry.effect is None else f"score changes by {entry.effect:.4g}")
+            for entry in found
+        ]
+
+    def _rounds(
+        self, space: Space, history: History
+    ) -> Iterator[tuple[str, list[Config], list[Group | None]]]:
+        """Yield (key, configurations, their groups) a round; the first, with an empty key, is the baseline alone.
+
+        A round is yielded only once all rounds before it have ended, since it starts from their best.
+        """
+        encoding = Encoding(space)
+        base = self._baseline(space, history)
+        groups = [history.find(base)]
+        yield "", [base], groups
+        for _ in range(self.rounds):
+            before = config_key(base)
+            for index in range(encoding.size):
+                candidates = [c for c in self._vary(encoding, base, index) if c == base or history.allows(c)]
+                if len(candidates) < 2:
+                    continue
+                groups = [history.find(config) for config in candidates]
+                yield encoding.names[index], candidates, groups
+                if not all(group and group.ended for group in groups):
+                    return
+                best = _best(groups)
+                if math.isfinite(best.cost):
+                    base = best.config
+            if config_key(base) == before:
+                return
+
+    def _vary(self, encoding: Encoding, base: Config, index: int) -> list[Config]:
+        """Return `base` and its copies with one dimension at other values; empty where it is inactive."""
+        vector = encoding.encode(base)
+        if np.isnan(vector[index]):
+            return []
+        vector = np.where(np.isnan(vector), 0.5, vector)
+        number = encoding.num_values(index)
+        if number is not None and (number <= self.points or encoding.kinds[index] in ("categorical", "ordered")):
+            positions = (np.arange(number) + 0.5) / number
+        else:
+            positions = np.linspace(0.0, 1.0, self.points)
+        configs = {config_key(base): base}
+        for position in positions:
+            vector[index] = position
+            config = encoding.decode(vector)
+            configs.setdefault(config_key(config), config)
+        return list(configs.values())
+
+    @staticmethod
+    def _baseline(space: Space, history: History) -> Config:
+        first = next((group for group in history.groups if group.origin == "baseline"), None)
+        if first is not None and space.fits(first.config):
+            return first.config
+        return space.default()
+
+
+def _best(groups: list[Group | None]) -> Group:
+    return min((group for group in groups if group), key=lambda group: (group.cost, group.number))

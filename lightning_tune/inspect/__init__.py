@@ -1,0 +1,1 @@
+"""Reads finished or running sweeps; changes nothing."""

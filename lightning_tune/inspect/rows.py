@@ -1,0 +1,146 @@
+"""A trial as a flat row, and rows as a file: CSV, JSON or a spreadsheet."""
+
+import csv
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from lightning_tune._imports import require
+from lightning_tune.core.history import History
+from lightning_tune.core.trial import Trial
+from lightning_tune.errors import ArgumentError
+
+Row: TypeAlias = dict[str, Any]
+
+
+def score_of(trial: Trial, history: History) -> float | None:
+    """Return the first monitored value at the report that is the trial's score; None without one."""
+    return None if trial.best_row is None else history.report(trial.best_row).value
+
+
+def trial_row(trial: Trial, history: History) -> Row:
+    """Return a trial as one flat row: what became of it, then `config.<key>`, then `metrics.<name>`."""
+    return {
+        "trial": trial.number,
+        "group": trial.group,
+        "state": trial.state,
+        "score": score_of(trial, history),
+        "epochs": trial.step,
+        "best_epoch": trial.best_step,
+        "seconds": None if trial.ended is None else trial.ended - trial.started,
+        "reason": trial.reason,
+        "cause": trial.cause,
+        "seed": trial.seed,
+        "origin": trial.origin,
+        **{f"config.{key}": value for key, value in trial.config.items()},
+        **{f"metrics.{name}": value for name, value in trial.metrics.items()},
+    }
+
+
+def trial_record(trial: Trial, history: History) -> dict[str, Any]:
+    """Return everything that is known of a trial, nested: its configuration, every report, the traceback."""
+    row = {key: value for key, value in trial_row(trial, history).items() if "." not in key}
+    reports = [
+        {"epoch": report.step, "values": list(report.values), "time": report.time, "metrics": report.metrics}
+        for report in trial.reports
+    ]
+    return {**row, "config": trial.config, "error": trial.error, "reports": reports}
+
+
+def write_csv(history: History, path: Path) -> None:
+    """Write a row a trial; a column that a trial does not have stays empty."""
+    rows, columns = _table(history)
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_json(history: History, path: Path) -> None:
+    """Write a list of trials with all of their reports; a number that JSON lacks is a text ("nan", "inf")."""
+    trials = [_finite(trial_record(trial, history)) for trial in history]
+    path.write_text(json.dumps(trials, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_xlsx(history: History, path: Path) -> None:
+    """Write a spreadsheet with a row a trial. No text in it is a formula.
+
+    Raises:
+        MissingDependencyError: openpyxl is not installed.
+    """
+    openpyxl = require("openpyxl", "excel", "exporting a spreadsheet")
+    rows, columns = _table(history)
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "trials"
+    lines: list[list[Any]] = [list(columns), *([row.get(name) for name in columns] for row in rows)]
+    for line, values in enumerate(lines, start=1):
+        for column, value in enumerate(values, start=1):
+            cell = sheet.cell(line, column)
+            cell.value = _cell(value)
+            if isinstance(cell.value, str):
+                cell.data_type = "s"  # or a text that begins with "=" would be run
+    sheet.freeze_panes = "A2"
+    book.save(path)
+
+
+WRITERS: dict[str, Callable[[History, Path], None]] = {
+    "csv": write_csv,
+    "json": write_json,
+    "xlsx": write_xlsx,
+}
+
+
+def export(history: History, path: Path) -> int:
+    """Write a sweep's trials to a file whose ending says how; return how many there were.
+
+    Raises:
+        ArgumentError: another ending, or a file that cannot be written.
+        MissingDependencyError: the ending needs a package that is not installed.
+    """
+    writer = WRITERS.get(path.suffix.removeprefix(".").lower())
+    if writer is None:
+        raise ArgumentError(f"the file must end in .csv, .json or .xlsx, got {path.name!r}.")
+    try:
+        writer(history, path)
+    except OSError as error:
+        raise ArgumentError(f"{path} cannot be written: {error.strerror or error}.") from error
+    return len(history)
+
+
+def _table(history: History) -> tuple[list[Row], list[str]]:
+    """Return the rows and the columns that any of them has: fixed ones, then configuration, then metrics."""
+    rows = [trial_row(trial, history) for trial in history]
+    names = dict.fromkeys(name for row in rows for name in row)
+    order = {"config": 1, "metrics": 2}
+    return rows, sorted(names, key=lambda name: order.get(name.partition(".")[0] if "." in name else "", 0))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _cell(value: Any) -> Any:
+    """Return what a spreadsheet's cell can hold: no control characters, no integers beyond a double's."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53:
+        return str(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else json.dumps(value)
+    return _storable(text)[:32_767]
+
+
+def _storable(text: str) -> str:
+    """Replace what XML, and so a spreadsheet, cannot hold: control characters and surrogates."""
+    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)

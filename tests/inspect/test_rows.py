@@ -1,0 +1,92 @@
+import csv
+import json
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from lightning_tune.core.history import History
+from lightning_tune.errors import ArgumentError
+from lightning_tune.inspect.reading import read_sweep
+from lightning_tune.inspect.rows import export, score_of, trial_record, trial_row
+from lightning_tune.store import MemoryStore
+from lightning_tune.testing.recorded import TRACEBACK, record_example
+
+
+@pytest.fixture
+def history() -> History:
+    store = MemoryStore()
+    record_example(store)
+    record = store.sweep("digits")
+    assert record is not None
+    return read_sweep(store, record).history
+
+
+def test_the_score_is_in_the_users_own_direction(history: History) -> None:
+    assert [score_of(trial, history) for trial in history] == [0.75, 0.875, None, 0.25]
+
+
+def test_a_row_is_flat(history: History) -> None:
+    row = trial_row(history.trials[0], history)
+    assert row["trial"] == 0
+    assert row["state"] == "completed"
+    assert row["seconds"] == 5.0
+    assert row["best_epoch"] == 1.0
+    assert row["config.lr"] == 0.00314159
+    assert row["metrics.val_loss"] == 1.5
+
+
+def test_a_record_holds_every_report(history: History) -> None:
+    record = trial_record(history.trials[0], history)
+    assert [report["values"] for report in record["reports"]] == [[0.75], [0.5]]
+    assert record["config"] == {"lr": 0.00314159, "net": "cnn"}
+    assert trial_record(history.trials[2], history)["error"] == TRACEBACK
+
+
+def test_csv_has_a_row_a_trial_and_fixed_columns_first(history: History, tmp_path: Path) -> None:
+    assert export(history, tmp_path / "trials.csv") == 4
+    with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[:4] == ["trial", "group", "state", "score"]
+    assert [row["config.momentum"] for row in rows] == ["", "0.9", "", ""]
+    assert float(rows[1]["score"]) == 0.875
+    assert rows[1]["config.net"] == "=1+1"
+    assert list(rows[0]).index("config.momentum") < list(rows[0]).index("metrics.val_acc")
+
+
+def test_json_is_valid_and_complete(history: History, tmp_path: Path) -> None:
+    export(history, tmp_path / "trials.json")
+    trials = json.loads(
+        (tmp_path / "trials.json").read_text(encoding="utf-8"), parse_constant=lambda word: pytest.fail(word)
+    )
+    assert [trial["trial"] for trial in trials] == [0, 1, 2, 3]
+    assert trials[0]["reports"][1]["metrics"]["val_loss"] == "nan"
+    assert trials[2]["reports"][0]["values"] == ["nan"]
+    assert trials[2]["config"]["net"] == "m\x1b[2Jlp"
+
+
+def test_a_spreadsheet_runs_no_formula_and_holds_awkward_text(history: History, tmp_path: Path) -> None:
+    export(history, tmp_path / "trials.xlsx")
+    sheet = openpyxl.load_workbook(tmp_path / "trials.xlsx").active
+    columns = [cell.value for cell in sheet[1]]
+    net = columns.index("config.net")
+    cells = [row[net] for row in sheet.iter_rows(min_row=2)]
+    assert [cell.value for cell in cells] == ["cnn", "=1+1", "m?[2Jlp", "mlp"]
+    assert {cell.data_type for cell in cells} == {"s"}
+    assert [row[columns.index("score")].value for row in sheet.iter_rows(min_row=2)] == [
+        0.75,
+        0.875,
+        None,
+        0.25,
+    ]
+
+
+def test_an_unknown_ending_names_those_there_are(history: History, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"\.csv, \.json or \.xlsx, got 'trials.txt'"):
+        export(history, tmp_path / "trials.txt")
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "xlsx"])
+def test_a_file_that_cannot_be_written_says_why(history: History, tmp_path: Path, ending: str) -> None:
+    with pytest.raises(ArgumentError, match="No such file or directory"):
+        export(history, tmp_path / "none" / f"trials.{ending}")

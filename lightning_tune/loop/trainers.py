@@ -124,17 +124,19 @@ def check_trainer(trainer: Any) -> None:
     Raises:
         ArgumentError: endless training, a limit in steps, several processes.
     """
-    if trainer.max_epochs in (None, -1):
-        raise ArgumentError("`trainer` has no `max_epochs`: a trial needs an end. Give it a number of epochs.")
-    if trainer.max_steps not in (None, -1):
-        raise ArgumentError(
-            f"`trainer` has max_steps={trainer.max_steps}: a trial's budget is counted in epochs. Use `max_epochs` "
-            "(and `limit_train_batches` to make an epoch shorter)."
-        )
     if trainer.world_size > 1 or trainer.strategy.launcher is not None:
         raise ArgumentError(
             f"`trainer` uses {type(trainer.strategy).__name__} with {trainer.world_size} processes: trials run in one "
             "process each. Use devices=1."
+        )
+    if trainer.max_steps not in (None, -1) and not trainer.fast_dev_run:
+        raise ArgumentError(
+            f"`trainer` has max_steps={trainer.max_steps}: a trial's budget is counted in epochs. Use `max_epochs` "
+            "(and `limit_train_batches` to make an epoch shorter)."
+        )
+    if trainer.max_epochs in (None, -1):
+        raise ArgumentError(
+            "`trainer` has no `max_epochs`: a trial needs an end. Give it one, e.g. trainer={'max_epochs': 20}."
         )
 
 

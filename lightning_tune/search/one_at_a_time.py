@@ -136,17 +136,17 @@ class OneAtATimeSearch(Searcher):
         if np.isnan(vector[index]):
             return []
         vector = np.where(np.isnan(vector), 0.5, vector)
-        number = encoding.num_values(index)
-        if number is not None and (number <= self.points or encoding.kinds[index] in ("categorical", "ordered")):
-            positions = (np.arange(number) + 0.5) / number
-        else:
-            positions = np.linspace(0.0, 1.0, self.points)
         configs = {config_key(base): base}
-        for position in positions:
+        for position in encoding.positions(index, self.points):
             vector[index] = position
             config = encoding.decode(vector)
             configs.setdefault(config_key(config), config)
         return list(configs.values())
+
+    def size(self, space: Space) -> int:
+        """Return the number of configurations at most: the baseline and every value of every round."""
+        encoding = Encoding(space)
+        return 1 + self.rounds * sum(len(encoding.positions(index, self.points)) for index in range(encoding.size))
 
     @staticmethod
     def _baseline(space: Space, history: History) -> Config:

@@ -26,7 +26,8 @@ class Leg:
         resumed: whether it begins from a checkpoint.
         save_due: returns whether a periodic save is due.
         accepts: returns whether a state can be saved and loaded again.
-        write: writes a checkpoint's dictionary, `(kind, step, state) -> file` (None where it cannot be saved).
+        write: writes a checkpoint's dictionary, `(kind, step, state) -> file` (None where it cannot be
+            saved).
         at_end: called when training has ended, before anything is saved; the reporting callback's.
         ending: why training is being stopped: for a periodic save, a pause, or a stop; None while it goes on.
         reason: the same in words.

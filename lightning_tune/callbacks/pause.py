@@ -1,10 +1,11 @@
 """Pause a Trainer at the end of an epoch and let another go on from there, bit for bit.
 
-Everything that touches Lightning's private names is in this file and in `random_state.py`, under a contract test. The
-recipe: this callback comes first; it sets `should_stop` in `on_train_epoch_end` and saves in `on_train_end`, before any
-other callback swaps weights there; random states are put back at the first `on_train_epoch_start` of the resumed fit,
-where the loop is told that it is not resuming, so that the loader's iterator is made where a straight run makes it.
-A periodic save is a pause that resumes at once.
+Everything that touches Lightning's private names is in this file and in `random_state.py`, under a contract
+test. The
+recipe: this callback comes first; it sets `should_stop` in `on_train_epoch_end` and saves in `on_train_end`,
+before any other callback swaps weights there; random states are put back at the first `on_train_epoch_start`
+of the resumed fit, where the loop is told that it is not resuming, so that the loader's iterator is made
+where a straight run makes it. A periodic save is a pause that resumes at once.
 """
 
 from functools import cache
@@ -63,7 +64,9 @@ class PauseHooks:
         self.leg.poll()
         if epochs >= self.leg.budget:
             self.leg.end("pause", f"reached {self.leg.budget:g} epochs")
-        elif self.leg.ending is None and self.leg.save_due() and self.leg.accepts(self._state(trainer, module)):
+        elif (
+            self.leg.ending is None and self.leg.save_due() and self.leg.accepts(self._state(trainer, module))
+        ):
             self.leg.end("save", "")
         if self.leg.ending is not None:
             stop_training(trainer)
@@ -86,7 +89,7 @@ class PauseHooks:
 
     @staticmethod
     def _early_stopper(trainer: Any) -> str:
-        """Return the name of the callback that stopped training in this epoch, if it says so as EarlyStopping does."""
+        """Return the callback that stopped training in this epoch, if it says so as EarlyStopping does."""
         for callback in trainer.callbacks:
             stopped = getattr(callback, "stopped_epoch", 0)
             if stopped and stopped == trainer.current_epoch - 1:
@@ -115,9 +118,14 @@ def stop_training(trainer: Any) -> None:
 
 @cache
 def _callback_class(package: ModuleType) -> type:
-    return type("TunePause", (PauseHooks, package.Callback), {"__module__": __name__, "__doc__": PauseHooks.__doc__})
+    return type(
+        "TunePause", (PauseHooks, package.Callback), {"__module__": __name__, "__doc__": PauseHooks.__doc__}
+    )
 
 
 def pause_callback(package: ModuleType, leg: Leg) -> Any:
-    """Return the pausing callback of a leg, for `lightning.pytorch` or `pytorch_lightning`. It must come first."""
+    """Return the pausing callback of a leg, for `lightning.pytorch` or `pytorch_lightning`.
+
+    It must come first.
+    """
     return _callback_class(package)(leg)

@@ -1,4 +1,6 @@
-"""The states that decide a run and that Lightning's checkpoint lacks: random generators, metrics, loops' bookkeeping.
+"""The states that decide a run and that Lightning's checkpoint lacks.
+
+Random generators, metrics, loops' bookkeeping.
 
 All as plain tensors, integers and tuples, so that the checkpoint loads with `weights_only=True`.
 """
@@ -13,13 +15,15 @@ from torchmetrics import Metric
 
 
 def global_random_state() -> dict[str, Any]:
-    """Return the states of Python's, NumPy's and torch's global generators (CUDA's too, once it is in use)."""
-    name, keys, position, has_gauss, gauss = np.random.get_state()
+    """Return the states of Python's, NumPy's and torch's global generators (CUDA's too, if in use)."""
+    numpy: Any = np.random.get_state(legacy=False)
+    keys = torch.from_numpy(numpy["state"]["key"].astype(np.int64))
+    cuda = torch.cuda.is_available()
     return {
         "python": random.getstate(),
-        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)),
+        "numpy": (keys, int(numpy["state"]["pos"]), int(numpy["has_gauss"]), float(numpy["gauss"])),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else [],
+        "cuda": torch.cuda.get_rng_state_all() if cuda else [],
     }
 
 
@@ -27,8 +31,8 @@ def set_global_random_state(state: dict[str, Any]) -> None:
     """Put back what `global_random_state` returned (after a trip through a checkpoint, too)."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
-    name, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all([entry.cpu() for entry in state["cuda"]])
@@ -64,7 +68,10 @@ def restore(trainer: Any, module: Any, state: dict[str, Any]) -> None:
 
 
 def _may_stop(trainer: Any) -> bool:
-    """Whether a `should_stop` would take effect now; one that waits for `min_epochs` has to be carried over."""
+    """Whether a `should_stop` would take effect now.
+
+    One that waits for `min_epochs` has to be carried over.
+    """
     return bool(trainer.fit_loop._can_stop_early)
 
 
@@ -76,7 +83,7 @@ def _reloads(trainer: Any) -> tuple[float, float]:
 
 
 def _generators(trainer: Any, module: Any) -> Iterator[torch.Generator]:
-    """Yield every torch generator of the loaders, their samplers and the module's own attributes, in a fixed order."""
+    """Yield the torch generators of loaders, samplers and the module's own attributes, in a fixed order."""
     seen: set[int] = set()
     owners: list[Any] = []
     for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop.val_loop):
@@ -112,7 +119,9 @@ def _metric_state(metric: Metric) -> dict[str, Any]:
 
 def _set_metric_state(metric: Metric, saved: dict[str, Any]) -> None:
     for name, value in saved["states"].items():
-        on_device = [item.to(metric.device) for item in value] if isinstance(value, list) else value.to(metric.device)
+        on_device = (
+            [item.to(metric.device) for item in value] if isinstance(value, list) else value.to(metric.device)
+        )
         setattr(metric, name, on_device)
     metric._update_count = saved["updates"]
     metric._computed = None

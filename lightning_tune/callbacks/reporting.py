@@ -79,7 +79,9 @@ class ReportingHooks:
             return
         if self.source is None:
             self.source = source
-        logged = {name: float(value) for name, value in metrics.items() if torch.as_tensor(value).numel() == 1}
+        logged = {
+            name: float(value) for name, value in metrics.items() if torch.as_tensor(value).numel() == 1
+        }
         values = tuple(logged[name] for name in self.leg.objective.monitor)
         self.leg.report(step, values, logged)
         self._keep_best(module, self.leg.objective.cost(values), step)
@@ -117,7 +119,11 @@ class ReportingHooks:
         nearest = difflib.get_close_matches(missing[0], logged, 1)
         raise MonitorError(
             f"`monitor={missing[0]!r}` was never logged. "
-            + (f"Logged are: {', '.join(logged)}." if logged else "The module logs no metric at all: use `self.log`.")
+            + (
+                f"Logged are: {', '.join(logged)}."
+                if logged
+                else "The module logs no metric at all: use `self.log`."
+            )
             + (f" Did you mean {nearest[0]!r}?" if nearest else "")
         )
 
@@ -139,10 +145,15 @@ def _copy(value: Any) -> Any:
 @cache
 def _callback_class(package: ModuleType) -> type:
     return type(
-        "TuneReporting", (ReportingHooks, package.Callback), {"__module__": __name__, "__doc__": ReportingHooks.__doc__}
+        "TuneReporting",
+        (ReportingHooks, package.Callback),
+        {"__module__": __name__, "__doc__": ReportingHooks.__doc__},
     )
 
 
 def reporting_callback(package: ModuleType, leg: Leg) -> Any:
-    """Return the reporting callback of a leg, for `lightning.pytorch` or `pytorch_lightning`. It must come last."""
+    """Return the reporting callback of a leg, for `lightning.pytorch` or `pytorch_lightning`.
+
+    It must come last.
+    """
     return _callback_class(package)(leg)

@@ -10,7 +10,8 @@ from lightning_tune.core.events import Action, Config
 class Start:
     """Start a new trial and train it to `budget` (a step).
 
-    The searcher fills `config` unless the scheduler brings one; `parent` is a trial whose checkpoint it starts from.
+    The searcher fills `config` unless the scheduler brings one; `parent` is a trial whose checkpoint it
+    starts from.
     """
 
     budget: float
@@ -55,7 +56,8 @@ Job: TypeAlias = Start | Resume | Stop | Wait | Done
 class Decision:
     """What becomes of a trial after a report, and why, in words.
 
-    A pause takes effect at the end of the epoch; a stop as well (Lightning counts an epoch that is cut short as done).
+    A pause takes effect at the end of the epoch; a stop as well (Lightning counts an epoch that is cut short
+    as done).
     """
 
     action: Action

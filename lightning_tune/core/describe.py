@@ -1,4 +1,7 @@
-"""Plain JSON of a searcher's or scheduler's settings: what a sweep records to know that nothing has changed."""
+"""Plain JSON of a searcher's or scheduler's settings.
+
+What a sweep records to know that nothing has changed.
+"""
 
 import dataclasses
 from typing import Any

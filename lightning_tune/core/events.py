@@ -1,9 +1,9 @@
 """Everything that can happen to a sweep, one frozen record each.
 
-A sweep *is* its events: the store appends them, `History` folds them, loggers and screens listen to them. `seq` is the
-order of the fold; it is 0 until the store has given the event its number inside the write transaction.
-Times are seconds since the epoch (UTC). A step is a unit of the budget, counted from the beginning of the trial
-(epochs by default; a validation in the middle of an epoch has a fractional step).
+A sweep *is* its events: the store appends them, `History` folds them, loggers and screens listen to them.
+`seq` is the order of the fold; it is 0 until the store has given the event its number inside the write
+transaction. Times are seconds since the epoch (UTC). A step is a unit of the budget, counted from the
+beginning of the trial (epochs by default; a validation in the middle of an epoch has a fractional step).
 """
 
 from collections.abc import Mapping
@@ -44,9 +44,9 @@ class SessionOpened:
 class TrialStarted:
     """A trial came to be: one configuration with a number and a seed.
 
-    `group` is the number shared by the repeats of one configuration (the trial's own number where there are none),
-    `parent` the trial whose checkpoint it starts from, `source` the number of the enqueued request or of the baseline
-    it came from.
+    `group` is the number shared by the repeats of one configuration (the trial's own number where there are
+    none), `parent` the trial whose checkpoint it starts from, `source` the number of the enqueued request or
+    of the baseline it came from.
     """
 
     trial: int
@@ -76,8 +76,8 @@ class LegStarted:
 class Reported(NamedTuple):
     """A trial reached a step and measured the monitored values there.
 
-    A named tuple, unlike its siblings, because a store opens with a million of them: they are made ten times faster.
-    `metrics` is the JSON text of everything that was logged, parsed only when somebody asks.
+    A named tuple, unlike its siblings, because a store opens with a million of them: they are made ten times
+    faster. `metrics` is the JSON text of everything that was logged, parsed only when somebody asks.
     """
 
     trial: int
@@ -106,8 +106,8 @@ class Decided:
 class CheckpointSaved:
     """A checkpoint file is in place under its final name.
 
-    `kind` is "pause" (all that is needed to train on), "last" (the same, of a trial that has ended) or "best" (the
-    weights of the best step). `path` is relative to the sweep's folder.
+    `kind` is "pause" (all that is needed to train on), "last" (the same, of a trial that has ended) or "best"
+    (the weights of the best step). `path` is relative to the sweep's folder.
     """
 
     trial: int
@@ -164,7 +164,10 @@ class TrialEnded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConfigEnqueued:
-    """A user (perhaps from another process) put a configuration next in line; `number` counts the requests."""
+    """A user (perhaps from another process) put a configuration next in line.
+
+    `number` counts the requests.
+    """
 
     number: int
     config: Config

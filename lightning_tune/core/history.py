@@ -1,7 +1,7 @@
 """The in-memory view of a sweep: a fold over its events, extended by the new ones alone.
 
-Reports lie in columns (`array`, which doubles its capacity), trials hold row numbers; so a hundred thousand trials
-with a million reports open in seconds and one more trial costs what the first one did.
+Reports lie in columns (`array`, which doubles its capacity), trials hold row numbers; so a hundred thousand
+trials with a million reports open in seconds and one more trial costs what the first one did.
 """
 
 import bisect
@@ -79,7 +79,8 @@ class History:
         self._values = tuple(array("d") for _ in objective.monitor)
         self._metrics: list[str] = []
 
-    # -- reading ------------------------------------------------------------------------------------------------
+    # -- reading
+    # ------------------------------------------------------------------------------------------------
 
     @property
     def trials(self) -> Sequence[Trial]:
@@ -178,7 +179,10 @@ class History:
 
     @property
     def best_group(self) -> Group | None:
-        """The complete group with the lowest cost, ties to the lower number; None while nothing has a finite score."""
+        """The complete group with the lowest cost, ties to the lower number.
+
+        None while nothing has a finite score.
+        """
         ranked = self._ranked()
         return self._groups[ranked[0][1]] if ranked else None
 
@@ -199,7 +203,8 @@ class History:
         ranked = heapq.nsmallest(count, finite, key=lambda group: (group.cost_so_far, group.number))
         return [group.best_member for group in ranked]
 
-    # -- the fold -----------------------------------------------------------------------------------------------
+    # -- the fold
+    # -----------------------------------------------------------------------------------------------
 
     def extend(self, events: Iterable[Event]) -> None:
         """Fold the events that are new to this history, in the order of their sequence numbers."""
@@ -289,7 +294,12 @@ class History:
 
     def _trial_ended(self, event: TrialEnded) -> None:
         trial = self._trials[event.trial]
-        trial.state, trial.reason, trial.cause, trial.error = event.state, event.reason, event.cause, event.error
+        trial.state, trial.reason, trial.cause, trial.error = (
+            event.state,
+            event.reason,
+            event.cause,
+            event.error,
+        )
         trial.step, trial.ended = event.step, event.time
         self._interrupted.pop(trial.number, None)
         self._unranked.add(trial.group)
@@ -297,9 +307,14 @@ class History:
             self._open_groups.pop(trial.group, None)
 
     def _ranked(self) -> list[tuple[float, int]]:
-        """Return (cost, number) of every group with a finite cost, sorted; brought up to date when it is asked for."""
+        """Return (cost, number) of every group with a finite cost, sorted.
+
+        Brought up to date when it is asked for.
+        """
         if len(self._unranked) > 100:
-            self._rank_cost = {group.number: cost for group in self._groups.values() if math.isfinite(cost := group.cost)}
+            self._rank_cost = {
+                group.number: cost for group in self._groups.values() if math.isfinite(cost := group.cost)
+            }
             self._ranking = sorted((cost, number) for number, cost in self._rank_cost.items())
         else:
             for number in self._unranked:

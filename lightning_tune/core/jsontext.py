@@ -1,4 +1,7 @@
-"""Logged metrics as JSON text: valid JSON for NaN and infinities too, which `json.dumps` alone does not write."""
+"""Logged metrics as JSON text.
+
+Valid JSON for NaN and infinities too, which `json.dumps` alone does not write.
+"""
 
 import json
 import math
@@ -14,12 +17,16 @@ def metrics_to_text(metrics: Mapping[str, float]) -> str:
         >>> metrics_to_text({"loss": 0.5, "bad": float("nan")})
         '{"loss": 0.5, "bad": "NaN"}'
     """
-    return json.dumps({name: value if math.isfinite(value) else _word(value) for name, value in metrics.items()})
+    return json.dumps(
+        {name: value if math.isfinite(value) else _word(value) for name, value in metrics.items()}
+    )
 
 
 def text_to_metrics(text: str) -> dict[str, float]:
     """Read what `metrics_to_text` wrote."""
-    return {name: _WORDS[value] if isinstance(value, str) else value for name, value in json.loads(text).items()}
+    return {
+        name: _WORDS[value] if isinstance(value, str) else value for name, value in json.loads(text).items()
+    }
 
 
 def _word(value: float) -> str:

@@ -8,8 +8,38 @@ from typing import Literal
 from lightning_tune.errors import ArgumentError
 
 Mode = Literal["min", "max"]
-_RISING = ("acc", "accuracy", "auc", "auroc", "f1", "precision", "recall", "iou", "dice", "map", "r2", "psnr", "ssim", "bleu", "score")
-_FALLING = ("loss", "error", "err", "mse", "mae", "rmse", "perplexity", "ppl", "nll", "wer", "cer", "fid", "latency")
+_RISING = (
+    "acc",
+    "accuracy",
+    "auc",
+    "auroc",
+    "f1",
+    "precision",
+    "recall",
+    "iou",
+    "dice",
+    "map",
+    "r2",
+    "psnr",
+    "ssim",
+    "bleu",
+    "score",
+)
+_FALLING = (
+    "loss",
+    "error",
+    "err",
+    "mse",
+    "mae",
+    "rmse",
+    "perplexity",
+    "ppl",
+    "nll",
+    "wer",
+    "cer",
+    "fid",
+    "latency",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +49,12 @@ class Objective:
     Attributes:
         monitor: names of the metrics, as logged.
         mode: "min" or "max" for each.
-        score: which report of a trial is its score: "best", "last", or a callable `(values) -> float` (lower is
-            better) that makes one number of several.
+        score: which report of a trial is its score: "best", "last", or a callable `(values) -> float` (lower
+            is better) that makes one number of several.
 
     Raises:
-        ArgumentError: no monitor, an empty name, a mode other than "min" and "max", or as many modes as there are not
+        ArgumentError: no monitor, an empty name, a mode other than "min" and "max", or as many modes as there
+        are not
             monitors.
 
     Example:
@@ -54,7 +85,8 @@ class Objective:
         modes = (mode,) * len(monitors) if isinstance(mode, str) else tuple(mode)
         if len(modes) != len(monitors):
             raise ArgumentError(
-                f"`mode` must be one word or one a monitor: got {len(modes)} modes for {len(monitors)} monitors."
+                f"`mode` must be one word or one a monitor: got {len(modes)} modes for {len(monitors)} "
+                "monitors."
             )
         for word in modes:
             if word not in ("min", "max"):
@@ -106,11 +138,15 @@ class Objective:
         sentences = []
         for name, mode in zip(self.monitor, self.mode, strict=True):
             words = name.lower().replace("/", "_").replace("-", "_").split("_")
-            hints = {"max": any(word in _RISING for word in words), "min": any(word in _FALLING for word in words)}
+            hints = {
+                "max": any(word in _RISING for word in words),
+                "min": any(word in _FALLING for word in words),
+            }
             other: Mode = "max" if mode == "min" else "min"
             if hints[other] and not hints[mode]:
                 sentences.append(
-                    f"`monitor={name!r}` sounds like a metric to {'maximise' if other == 'max' else 'minimise'}, "
+                    f"`monitor={name!r}` sounds like a metric to "
+                    f"{'maximise' if other == 'max' else 'minimise'}, "
                     f"but `mode={mode!r}`: did you mean mode={other!r}?"
                 )
         return sentences

@@ -1,4 +1,7 @@
-"""What a trial is (for those who build it or log it) and what became of it: plain values that travel between processes."""
+"""What a trial is (for those who build it or log it) and what became of it.
+
+Plain values that travel between processes.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

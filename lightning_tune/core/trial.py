@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lightning_tune.core.events import CheckpointKind, CheckpointSaved, Config, LegStarted, Origin, TrialStarted
+from lightning_tune.core.events import (
+    CheckpointKind,
+    CheckpointSaved,
+    Config,
+    LegStarted,
+    Origin,
+    TrialStarted,
+)
 from lightning_tune.core.jsontext import text_to_metrics
 
 if TYPE_CHECKING:
@@ -46,8 +53,8 @@ class Trial:
 
     __slots__ = (
         "_history", "best_cost", "best_row", "cause", "checkpoints", "config", "ended", "error", "group",
-        "legs", "number", "origin", "parent", "reason", "rows", "seed", "source", "space_version", "started", "state",
-        "step", "stop_request",
+        "legs", "number", "origin", "parent", "reason", "rows", "seed", "source", "space_version",
+        "started", "state", "step", "stop_request",
     )  # fmt: skip
 
     def __init__(self, event: TrialStarted, history: "History") -> None:
@@ -80,12 +87,18 @@ class Trial:
 
     @property
     def cost(self) -> float:
-        """The number that orders trials, lower is better; +inf without a finite report and for a failed trial."""
+        """The number that orders trials, lower is better.
+
+        +inf without a finite report and for a failed trial.
+        """
         return math.inf if self.state == "failed" else self.best_cost
 
     @property
     def score(self) -> float | None:
-        """The best (or, with `score="last"`, the last) report in the user's own direction; None without one."""
+        """The best (or, with `score="last"`, the last) report in the user's own direction.
+
+        None without one.
+        """
         return None if math.isinf(self.best_cost) else self._history.objective.value(self.best_cost)
 
     @property
@@ -159,7 +172,7 @@ class Group:
             return "running"  # a failed one spoils the mean, so its siblings that are missing are not started
         for state in ("running", "waiting", "failed", "paused", "stopped"):
             if state in states:
-                return state  # type: ignore[return-value]  # a literal of State
+                return state
         return "completed"
 
     @property

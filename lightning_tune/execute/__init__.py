@@ -1,6 +1,18 @@
-"""Executors: where jobs run. They call the coordinator, directly or over a wire; nothing here knows what a job does."""
+"""Executors: where jobs run. They call the coordinator, directly or over a wire.
 
-from lightning_tune.execute.base import Assignment, Channel, CheckpointRef, Executor, LegEnd, Retire, Work
+Nothing here knows what a job does.
+"""
+
+from lightning_tune.execute.base import (
+    Assignment,
+    Channel,
+    CheckpointRef,
+    Executor,
+    LegEnd,
+    Retire,
+    Task,
+    Work,
+)
 from lightning_tune.execute.inline import InlineExecutor
 
 __all__ = [
@@ -11,5 +23,6 @@ __all__ = [
     "InlineExecutor",
     "LegEnd",
     "Retire",
+    "Task",
     "Work",
 ]

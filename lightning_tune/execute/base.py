@@ -1,7 +1,8 @@
 """The contract between the coordinator, an executor and the work it runs.
 
-An executor asks `next_jobs`, hands each assignment to the work, and the work reports through the channel, which is the
-coordinator itself in this process and a proxy of it elsewhere. All of these values are plain and can be pickled.
+An executor asks `next_jobs`, hands each assignment to the work, and the work reports through the channel,
+which is the coordinator itself in this process and a proxy of it elsewhere. All of these values are plain and
+can be pickled.
 """
 
 from abc import ABC, abstractmethod
@@ -60,17 +61,24 @@ Task: TypeAlias = Assignment | Retire
 class LegEnd:
     """How a leg ended, as the work saw it.
 
-    `kind` is "paused" (a checkpoint is in place), "stopped" (a decision ended it), "completed" (the Trainer was
-    done), "diverged", "out_of_memory", "exception" (the user's code raised), "unmonitored" (it trained, but the
-    monitor was never logged), or "interrupted" (cut short, nothing saved). `error` is the traceback, and `exception`
-    the exception itself where it is at hand.
+    `kind` is "paused" (a checkpoint is in place), "stopped" (a decision ended it), "completed" (the Trainer
+    was done), "diverged", "out_of_memory", "exception" (the user's code raised), "unmonitored" (it trained,
+    but the monitor was never logged), or "interrupted" (cut short, nothing saved). `error` is the traceback,
+    and `exception` the exception itself where it is at hand.
     """
 
     trial: int
     leg: int
     step: float
     kind: Literal[
-        "paused", "stopped", "completed", "diverged", "out_of_memory", "exception", "unmonitored", "interrupted"
+        "paused",
+        "stopped",
+        "completed",
+        "diverged",
+        "out_of_memory",
+        "exception",
+        "unmonitored",
+        "interrupted",
     ]
     reason: str
     error: str = ""

@@ -11,7 +11,7 @@ PREFIXES = ("data.", "trainer.")
 
 
 def split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Split a flat configuration into what the model, the datamodule and the Trainer get, without their prefixes.
+    """Split a flat configuration into what the model, the datamodule and the Trainer get.
 
     Example:
         >>> split_config({"lr": 0.1, "data.batch_size": 32, "trainer.max_epochs": 3})
@@ -43,7 +43,8 @@ def check_keys(
         prefix: the prefix that the keys have in the space.
 
     Raises:
-        UnknownArgumentError: naming the key, what the target takes, and the nearest; or a required argument that
+        UnknownArgumentError: naming the key, what the target takes, and the nearest; or a required argument
+        that
             neither the space nor the caller gives.
     """
     taken, required = signature_of(target)
@@ -52,20 +53,27 @@ def check_keys(
             near = difflib.get_close_matches(key, taken, 1)
             raise UnknownArgumentError(
                 f"{name} takes no argument {key!r} (space key {prefix + key!r}). "
-                + (f"It takes {', '.join(f'`{word}`' for word in taken)}." if taken else "It takes no arguments.")
+                + (
+                    f"It takes {', '.join(f'`{word}`' for word in taken)}."
+                    if taken
+                    else "It takes no arguments."
+                )
                 + (f" Did you mean {prefix + near[0]!r}?" if near else "")
             )
     have = {key.partition(".")[0] for key in sure}
     missing = [word for word in required if word not in have]
     if missing:
         raise UnknownArgumentError(
-            f"{name} needs the argument `{missing[0]}`, which the space does not give: add {prefix + missing[0]!r} to "
+            f"{name} needs the argument `{missing[0]}`, which the space does not give: add "
+            f"{prefix + missing[0]!r} to "
             "the space (a constant is fine), or give the argument a default."
         )
 
 
 def signature_of(target: Callable[..., Any]) -> tuple[list[str] | None, list[str]]:
-    """Return (the names that a call takes, the names that it requires); None for names where anything is taken.
+    """Return (the names that a call takes, the names that it requires).
+
+    None for names where anything is taken.
 
     Through `**kwargs` the arguments are followed to where they go, as LightningCLI does (jsonargparse).
     """
@@ -88,8 +96,8 @@ def signature_of(target: Callable[..., Any]) -> tuple[list[str] | None, list[str
 def call_with(target: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Call a class (or function) with flat arguments; dotted keys build the nested argument they name.
 
-    A nested argument is a dictionary, a dataclass or any class that the parameter's annotation names; its other fields
-    keep the parameter's default.
+    A nested argument is a dictionary, a dataclass or any class that the parameter's annotation names; its
+    other fields keep the parameter's default.
     """
     if not any("." in key for key in arguments):
         return target(**arguments)
@@ -111,7 +119,9 @@ def call_with(target: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
 
 def _build_nested(values: dict[str, Any], parameter: inspect.Parameter | None) -> Any:
     default = None if parameter is None or parameter.default is parameter.empty else parameter.default
-    annotation = None if parameter is None or parameter.annotation is parameter.empty else parameter.annotation
+    annotation = (
+        None if parameter is None or parameter.annotation is parameter.empty else parameter.annotation
+    )
     if isinstance(default, Mapping) or annotation is None or annotation in (dict, Any):
         return _merge(dict(default) if isinstance(default, Mapping) else {}, values)
     origin = getattr(annotation, "__origin__", annotation)
@@ -132,5 +142,7 @@ def _merge(base: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Lay nested values over a dictionary, dictionaries inside it included."""
     for key, value in values.items():
         inner = base.get(key)
-        base[key] = _merge(dict(inner), value) if isinstance(inner, dict) and isinstance(value, dict) else value
+        base[key] = (
+            _merge(dict(inner), value) if isinstance(inner, dict) and isinstance(value, dict) else value
+        )
     return base

@@ -1,4 +1,7 @@
-"""Configurations to try first: the user's `baseline=`, and the values of an instance that was handed to `fit`."""
+"""Configurations to try first.
+
+The user's `baseline=`, and the values of an instance that was handed to `fit`.
+"""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,7 @@
-"""What goes into a trial's checkpoint files, and how it comes out again: plain tensors, `weights_only=True`, always."""
+"""What goes into a trial's checkpoint files, and how it comes out again.
+
+Plain tensors, `weights_only=True`, always.
+"""
 
 import io
 import os
@@ -40,14 +43,18 @@ class Saver:
     _checked: bool = False
 
     def accepts(self, state: dict[str, Any]) -> bool:
-        """Return whether a state can be saved and loaded again; the first one that cannot costs one warning."""
+        """Return whether a state can be saved and loaded again.
+
+        The first one that cannot costs one warning.
+        """
         if not self._checked:
             self._checked = True
             problem = unloadable(state)
             if problem is not None:
                 self.works = False
                 self.warn(
-                    f"trial {self.trial} cannot be saved: {problem}. It trains on, but after a kill it starts again "
+                    f"trial {self.trial} cannot be saved: {problem}. It trains on, but after a kill it "
+                    "starts again "
                     "from nothing. Checkpoints hold tensors and plain Python values only."
                 )
         return self.works
@@ -77,7 +84,11 @@ def unloadable(state: dict[str, Any]) -> str | None:
     for key, value in state.items():
         if _loads({key: value}):
             continue
-        inner = [name for name, item in value.items() if not _loads({name: item})] if isinstance(value, dict) else []
+        inner = (
+            [name for name, item in value.items() if not _loads({name: item})]
+            if isinstance(value, dict)
+            else []
+        )
         where = f"{key!r}" + (f", in {inner[0]!r}" if inner else "")
         return f"its state under {where} holds objects that `weights_only=True` does not load"
     return "its state holds objects that `weights_only=True` does not load"
@@ -95,7 +106,7 @@ def _loads(state: dict[str, Any]) -> bool:
 
 
 def best_weights(reporting: Any, package: ModuleType) -> dict[str, Any]:
-    """Return the checkpoint of a trial's best epoch, which Lightning's `load_from_checkpoint` reads as well."""
+    """Return the checkpoint of a trial's best epoch; `load_from_checkpoint` reads it as well."""
     return {
         "state_dict": reporting.weights,
         "epoch": int(reporting.best_step),
@@ -108,7 +119,8 @@ def read_checkpoint(path: Path | BinaryIO) -> dict[str, Any]:
     """Load a checkpoint of ours: nothing in it is ever run.
 
     Raises:
-        CheckpointError: it is missing, damaged, not loadable with `weights_only=True`, or has keys that name classes.
+        CheckpointError: it is missing, damaged, not loadable with `weights_only=True`, or has keys that name
+        classes.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -121,13 +133,15 @@ def read_checkpoint(path: Path | BinaryIO) -> dict[str, Any]:
 
 
 def weights_of(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the weights of the best epoch that a checkpoint holds (of a paused trial: of the best so far)."""
+    """Return the weights of the best epoch that a checkpoint holds (of a paused trial.
+
+    Of the best so far).
+    """
     for key, value in state.get("callbacks", {}).items():
         if key.startswith(_REPORTING) and value.get("weights") is not None:
             weights: dict[str, Any] = value["weights"]
             return weights
-    weights = state["state_dict"]
-    return weights
+    return state["state_dict"]  # type: ignore[no-any-return]  # a state_dict
 
 
 def last_user_frame(error: BaseException) -> str:

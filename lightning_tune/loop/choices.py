@@ -35,7 +35,11 @@ def scheduler(schedule: str | Scheduler | None) -> Scheduler:
     """
     if schedule is None:
         return FullBudget()
-    return schedule if isinstance(schedule, Scheduler) else _named("schedule", schedule, SCHEDULERS, "a Scheduler")
+    return (
+        schedule
+        if isinstance(schedule, Scheduler)
+        else _named("schedule", schedule, SCHEDULERS, "a Scheduler")
+    )
 
 
 def _named(argument: str, word: object, choices: Mapping[str, Callable[[], Part]], kind: str) -> Part:

@@ -1,11 +1,12 @@
 """The one place where a sweep changes: it owns the searcher, the scheduler and the store.
 
-Executors call `next_jobs`; the work they run calls `report`, `poll`, `saved`, `keeps` and `finish`. Everything that
-happens is appended to the store as an event, folded into the history, and shown to the listeners, in that order.
+Executors call `next_jobs`; the work they run calls `report`, `poll`, `saved`, `keeps` and `finish`.
+Everything that happens is appended to the store as an event, folded into the history, and shown to the
+listeners, in that order.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lightning_tune.core.decision import CONTINUE, Decision, Done, Resume, Start, Stop, Wait
@@ -74,10 +75,14 @@ class Coordinator:
     def __post_init__(self) -> None:
         self._opened = self.clock()
 
-    # -- what executors call ------------------------------------------------------------------------------------
+    # -- what executors call
+    # ------------------------------------------------------------------------------------
 
     def next_jobs(self, count: int) -> Sequence[Task] | Wait | Done:
-        """Return up to `count` tasks: legs that were cut short, missing repeats, then what the scheduler wants."""
+        """Return up to `count` tasks.
+
+        Legs that were cut short, missing repeats, then what the scheduler wants.
+        """
         if self._interrupt is not None:
             return Done(reason=self._interrupt)
         self._fold(self.store.read(self.name, after=self.history.seq))
@@ -90,7 +95,10 @@ class Coordinator:
     def report(
         self, trial: int, leg: int, step: float, values: Sequence[float], metrics: Mapping[str, float]
     ) -> Decision:
-        """Record a report with the decision on it, in one transaction; a step that is known gets its old decision."""
+        """Record a report with the decision on it, in one transaction.
+
+        A step that is known gets its old decision.
+        """
         history = self.history
         if history.reported(trial, leg, step):
             known = history.decision(trial, leg, step)
@@ -108,7 +116,12 @@ class Coordinator:
                 decided = transaction.append(
                     [
                         Decided(
-                            trial=trial, leg=leg, step=step, action=decision.action, reason=decision.reason, time=now
+                            trial=trial,
+                            leg=leg,
+                            step=step,
+                            action=decision.action,
+                            reason=decision.reason,
+                            time=now,
                         )
                     ]
                 )
@@ -167,7 +180,9 @@ class Coordinator:
         trial = self.history.trials[end.trial]
         if end.kind == "paused":
             self._record(
-                TrialPaused(trial=end.trial, leg=end.leg, step=end.step, reason=end.reason, time=self.clock()),
+                TrialPaused(
+                    trial=end.trial, leg=end.leg, step=end.step, reason=end.reason, time=self.clock()
+                ),
                 durable=True,
             )
         elif end.kind != "interrupted":
@@ -175,7 +190,8 @@ class Coordinator:
             self.failures.check(end, self.history)
         return outcome_of(trial)
 
-    # -- choosing what to do ------------------------------------------------------------------------------------
+    # -- choosing what to do
+    # ------------------------------------------------------------------------------------
 
     def _cut_short(self, count: int) -> list[Task]:
         """Take up the legs that an earlier call of `fit` (or a kill) left unfinished."""
@@ -191,11 +207,15 @@ class Coordinator:
             if group.state == "failed":
                 continue
             budget = group.budget
-            behind = [member for member in group.members if member.state == "paused" and member.budget < budget]
+            behind = [
+                member for member in group.members if member.state == "paused" and member.budget < budget
+            ]
             for member in behind[: count - len(tasks)]:
                 tasks.append(self._begin_leg(member, budget))
             while len(group.members) < group.repeats and len(tasks) < count:
-                tasks.append(self._start(Start(budget=budget, config=group.config), "repeat", group=group.number))
+                tasks.append(
+                    self._start(Start(budget=budget, config=group.config), "repeat", group=group.number)
+                )
         return tasks
 
     def _scheduled(self, count: int, elapsed: float) -> Sequence[Task] | Wait | Done:
@@ -204,10 +224,14 @@ class Coordinator:
         for job in self.schedule.next_jobs(self.history, count):
             match job:
                 case Resume():
-                    members = [member for member in self.history.group(job.group).members if member.state != "failed"]
+                    members = [
+                        member for member in self.history.group(job.group).members if member.state != "failed"
+                    ]
                     tasks.append(self._begin_leg(members[0], job.budget))
                 case Stop():
-                    tasks.extend(self._stop(trial, job.reason) for trial in self.history.group(job.group).members)
+                    tasks.extend(
+                        self._stop(trial, job.reason) for trial in self.history.group(job.group).members
+                    )
                 case Start():
                     if ended is not None:
                         return tasks or self._ending(Done(reason=ended))
@@ -239,7 +263,9 @@ class Coordinator:
         suggestion = self.search.suggest(self.space, self.history, generator(self.seed, "search", number))
         return suggestion if isinstance(suggestion, Wait | Done) else (suggestion, "search", None)
 
-    def _start(self, job: Start, origin: Origin, source: int | None = None, group: int | None = None) -> Assignment:
+    def _start(
+        self, job: Start, origin: Origin, source: int | None = None, group: int | None = None
+    ) -> Assignment:
         number = len(self.history)
         now = self.clock()
         started = TrialStarted(
@@ -292,7 +318,8 @@ class Coordinator:
         kept = [trial.checkpoints[kind] for kind in ("pause", "last") if kind in trial.checkpoints]
         return max(kept, key=lambda saved: saved.step, default=None)
 
-    # -- judging and ending -------------------------------------------------------------------------------------
+    # -- judging and ending
+    # -------------------------------------------------------------------------------------
 
     def _judge(self, report: Reported) -> Decision:
         trial = self.history.trials[report.trial]
@@ -351,18 +378,19 @@ class Coordinator:
         self._record(CheckpointDeleted(trial=saved.trial, path=saved.path, time=self.clock()))
         self.files.remove(saved.path)
 
-    # -- recording ----------------------------------------------------------------------------------------------
+    # -- recording
+    # ----------------------------------------------------------------------------------------------
 
     def _record(self, *events: Event, durable: bool = False) -> None:
-        """Append events, fold them (after any that another process appended meanwhile), and tell the listeners."""
+        """Append events, fold them (after those that others appended meanwhile), and tell the listeners."""
         appended = self.store.append(self.name, events, durable=durable)
         if appended[0].seq != self.history.seq + 1:
             self._fold(self.store.read(self.name, after=self.history.seq))
         else:
             self._fold(appended)
 
-    def _fold(self, events: "Sequence[Event] | object") -> None:
-        new = [event for event in events if event.seq > self.history.seq]  # type: ignore[attr-defined]
+    def _fold(self, events: Iterable[Event]) -> None:
+        new = [event for event in events if event.seq > self.history.seq]
         self.history.extend(new)
         self._tell(new)
 

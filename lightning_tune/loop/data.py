@@ -1,4 +1,7 @@
-"""Loaders and datamodules that were handed over as instances: each trial finds their generators as the first one did."""
+"""Loaders and datamodules that were handed over as instances.
+
+Each trial finds their generators as the first one did.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,12 +24,14 @@ class Loaders:
 
     def reset(self, datamodule: Any) -> None:
         """Put the generators back to where they were when `fit` was called."""
-        for generator, state in zip(_generators(self.train, self.validation, datamodule), self._states, strict=False):
+        for generator, state in zip(
+            _generators(self.train, self.validation, datamodule), self._states, strict=False
+        ):
             generator.set_state(state)
 
 
 def _generators(*owners: Any) -> Iterator[torch.Generator]:
-    """Yield the generators of loaders (in lists and dictionaries too), their samplers, and a datamodule's attributes."""
+    """Yield the generators of loaders (nested ones too), of their samplers, and of a datamodule."""
     seen: set[int] = set()
     for owner in owners:
         for thing in _reachable(owner):
@@ -46,7 +51,9 @@ def _reachable(thing: Any) -> Iterator[Any]:
     elif isinstance(thing, torch.utils.data.DataLoader):
         for name in ("generator", "sampler", "batch_sampler", "dataset"):
             yield from _reachable(getattr(thing, name, None))
-    elif isinstance(thing, torch.utils.data.Sampler | torch.utils.data.Dataset) or hasattr(thing, "train_dataloader"):
+    elif isinstance(thing, torch.utils.data.Sampler | torch.utils.data.Dataset) or hasattr(
+        thing, "train_dataloader"
+    ):
         for name in sorted(vars(thing)):
             value = vars(thing)[name]
             if isinstance(value, torch.Generator | torch.utils.data.DataLoader | torch.utils.data.Sampler):

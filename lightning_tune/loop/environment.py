@@ -24,10 +24,10 @@ _PREFIX = "LIGHTNING_TUNE_"
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Leave global random states and Lightning's seed variables as they were, and keep collections between trials cheap.
+    """Leave random states and Lightning's seed variables as they were; make collections between trials cheap.
 
-    `gc.freeze` moves what exists now out of the collector's sight, so that the full collection after each trial
-    (Trainers are cyclic) takes under a millisecond instead of a few hundred.
+    `gc.freeze` moves what exists now out of the collector's sight, so that the full collection after each
+    trial (Trainers are cyclic) takes under a millisecond instead of a few hundred.
     """
     states = global_random_state()
     variables = {name: os.environ.get(name) for name in _SEED_VARIABLES}
@@ -46,40 +46,52 @@ def undisturbed() -> Iterator[None]:
 
 
 class Signals:
-    """Ctrl-C and SIGTERM during a sweep: the first asks running trials to end with their epoch, the second ends now.
+    """Ctrl-C and SIGTERM during a sweep.
 
-    Only the main thread can own signals; elsewhere nothing is installed.
+    The first asks running trials to end with their epoch, the second ends now.
+
+    After a SIGTERM the process ends (Lightning itself ends the running trial at its next batch). Only the
+    main thread can own signals; elsewhere nothing is installed.
     """
 
     def __init__(self, interrupt: Callable[[str], None]) -> None:
         self._interrupt = interrupt
         self._count = 0
-        self.terminated = False
+        self._terminated = False
 
     @contextmanager
-    def owned(self) -> Iterator["Signals"]:
-        """Install the handlers, and put the old ones back."""
+    def owned(self) -> Iterator[None]:
+        """Install the handlers, and put the old ones back.
+
+        Raises:
+            SystemExit: 143, when the block is left after a SIGTERM.
+        """
         if threading.current_thread() is not threading.main_thread():
-            yield self
+            yield
             return
         old = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield self
+            yield
+        except KeyboardInterrupt:
+            if not self._terminated:
+                raise
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)
+        if self._terminated:
+            raise SystemExit(128 + signal.SIGTERM)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._count += 1
         if number == signal.SIGTERM:
-            self.terminated = True
+            self._terminated = True
         if self._count > 1:
             raise KeyboardInterrupt
         self._interrupt("interrupted by Ctrl-C" if number == signal.SIGINT else "interrupted by SIGTERM")
 
 
 def from_environment(function: Callable[P, R]) -> Callable[P, R]:
-    """Let `LIGHTNING_TUNE_<ARG>` give the arguments that a call leaves out, as Lightning's `PL_TRAINER_<ARG>` does.
+    """Let `LIGHTNING_TUNE_<ARG>` give what a call leaves out, as Lightning's `PL_TRAINER_<ARG>` does.
 
     Values are read as YAML: `LIGHTNING_TUNE_MAX_TRIALS=50`, `LIGHTNING_TUNE_LOGGER=wandb`.
 

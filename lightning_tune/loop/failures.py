@@ -30,7 +30,9 @@ class FailurePolicy:
         if max_failures is None:
             return cls(max_failures=max(_FIRST, (max_trials or 0) // 10))
         if not isinstance(max_failures, int) or isinstance(max_failures, bool) or max_failures < 0:
-            raise ArgumentError(f"`max_failures` must be an integer of at least 0, or None, got {max_failures!r}.")
+            raise ArgumentError(
+                f"`max_failures` must be an integer of at least 0, or None, got {max_failures!r}."
+            )
         return cls(max_failures=max_failures)
 
     def check(self, end: LegEnd, history: History) -> None:
@@ -60,6 +62,7 @@ class FailurePolicy:
 
     def _fail(self, sentence: str, end: LegEnd) -> None:
         raise SweepFailedError(
-            f"{sentence}; the last: {end.reason}. Everything recorded so far is kept. Mend the cause and call `fit` "
+            f"{sentence}; the last: {end.reason}. Everything recorded so far is kept. Mend the cause and "
+            "call `fit` "
             f"again with the same `name=` to go on.\n{end.error}"
         ) from end.exception

@@ -1,7 +1,7 @@
 """The sweep's folder: numbers for names, private to the user, and files that are whole or not there.
 
-A checkpoint is written to a temporary file beside its target, flushed to the disk and renamed; its size and SHA-256
-travel in the event that records it and are checked before it is loaded.
+A checkpoint is written to a temporary file beside its target, flushed to the disk and renamed; its size and
+SHA-256 travel in the event that records it and are checked before it is loaded.
 """
 
 import hashlib

@@ -97,7 +97,9 @@ class Limits:
 
 
 def seconds(duration: Duration) -> float:
-    """Return a duration in seconds: a number, a timedelta, "DD:HH:MM:SS" or {"hours": 1}, as Trainer's `max_time`.
+    """Return a duration in seconds.
+
+    A number, a timedelta, "DD:HH:MM:SS" or {"hours": 1}, as Trainer's `max_time`.
 
     Raises:
         ArgumentError: it is none of these, or not positive.

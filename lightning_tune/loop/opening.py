@@ -36,7 +36,8 @@ def sweep_folder(root_dir: str | Path, name: str | None) -> tuple[str, Path]:
     """
     if name is not None and not _NAME.fullmatch(name):
         raise ArgumentError(
-            f"`name` must be 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit, got {name!r}."
+            "`name` must be 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit, "
+            f"got {name!r}."
         )
     root = Path(root_dir)
     chosen = name or _fresh_name(root)
@@ -45,7 +46,9 @@ def sweep_folder(root_dir: str | Path, name: str | None) -> tuple[str, Path]:
         root.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise ArgumentError(f"`root_dir={str(root_dir)!r}` cannot be written: {error.strerror or error}.") from error
+        raise ArgumentError(
+            f"`root_dir={str(root_dir)!r}` cannot be written: {error.strerror or error}."
+        ) from error
     return chosen, folder
 
 
@@ -65,13 +68,16 @@ def open_sweep(
     """Find or make a sweep. The caller holds the right to run it.
 
     Raises:
-        SweepExistsError: it is there with something else that may not change; the message shows the difference.
+        SweepExistsError: it is there with something else that may not change; the message shows the
+        difference.
     """
     record = store.sweep(name)
     if record is not None and not overwrite:
         events = list(store.read(name))
         if events and _any_report(events):
-            return _resume(name, folder, store, record.spec, spec, space, events, objective, repeats, constraint, amend)
+            return _resume(
+                name, folder, store, record.spec, spec, space, events, objective, repeats, constraint, amend
+            )
     if record is not None:
         store.delete(name)  # asked for, or nothing but the record is there: no trial of it ever reported
         shutil.rmtree(folder / "trials", ignore_errors=True)
@@ -99,9 +105,13 @@ def _resume(
     constraint: Callable[[Config], bool] | None,
     amend: bool,
 ) -> OpenSweep:
-    differences = [f"{key}: {old.get(key)!r} there, {new.get(key)!r} here" for key in new if old.get(key) != new[key]]
+    differences = [
+        f"{key}: {old.get(key)!r} there, {new.get(key)!r} here" for key in new if old.get(key) != new[key]
+    ]
     history = History(objective, repeats, constraint) if not differences else None
-    declared = max((event for event in events if isinstance(event, SpaceDeclared)), key=lambda event: event.version)
+    declared = max(
+        (event for event in events if isinstance(event, SpaceDeclared)), key=lambda event: event.version
+    )
     recorded = Space.from_json(dict(declared.space))
     changed = [] if recorded.to_json() == space.to_json() else recorded.diff(space)
     if differences or (changed and not amend):

@@ -1,4 +1,7 @@
-"""`lightning` and `pytorch_lightning` are two packages with two sets of classes: find the user's, and never mix them."""
+"""`lightning` and `pytorch_lightning` are two packages with two sets of classes.
+
+Find the user's, and never mix them.
+"""
 
 import importlib
 import sys
@@ -11,7 +14,7 @@ _HOMES = {"lightning.pytorch": "lightning", "pytorch_lightning": "pytorch_lightn
 
 
 def home_of(thing: Any) -> str | None:
-    """Return the package ("lightning.pytorch" or "pytorch_lightning") that a class or an object comes from, or None."""
+    """Return the package that a class or object is from: "lightning.pytorch", "pytorch_lightning" or None."""
     kind = thing if isinstance(thing, type) else type(thing)
     for ancestor in kind.__mro__:
         for home in _HOMES:
@@ -35,7 +38,8 @@ def common_package(**things: Any) -> ModuleType:
         first = next(name for name, home in found.items() if home == homes[0])
         second = next(name for name, home in found.items() if home == homes[1])
         raise ArgumentError(
-            f"`{first}` is a class of the package `{_HOMES[homes[0]]}`, but `{second}` is one of `{_HOMES[homes[1]]}`: "
+            f"`{first}` is a class of the package `{_HOMES[homes[0]]}`, but `{second}` is one of "
+            f"`{_HOMES[homes[1]]}`: "
             "they do not work together. Import all of them from the same package."
         )
     if homes:

@@ -62,7 +62,9 @@ def make_plan(
     if train_dataloaders is not None and datamodule is None and _is_datamodule(train_dataloaders):
         train_dataloaders, datamodule = None, train_dataloaders
     if datamodule is not None and (train_dataloaders is not None or val_dataloaders is not None):
-        raise ArgumentError("`fit` takes `train_dataloaders` and `val_dataloaders`, or a `datamodule`, not both.")
+        raise ArgumentError(
+            "`fit` takes `train_dataloaders` and `val_dataloaders`, or a `datamodule`, not both."
+        )
     package = common_package(model=model, datamodule=datamodule, trainer=trainer)
     models, own = model_recipe(model, space)
     data, own_data = data_recipe(datamodule, space)

@@ -45,10 +45,13 @@ def model_recipe(model: Any, space: Space) -> tuple[Recipe, Config | None]:
         ArgumentError: `model` is none of the forms that `fit` takes.
         UnknownArgumentError: the space has a key that the class does not take.
     """
-    keys = [key for key in space.keys() if not key.startswith(("data.", "trainer."))]
+    every = space.keys()
+    keys = [key for key in every if not key.startswith(("data.", "trainer."))]
     if isinstance(model, type):
         if home_of(model) is None:
-            raise ArgumentError(f"`model` must be a LightningModule class, got the class {model.__qualname__}.")
+            raise ArgumentError(
+                f"`model` must be a LightningModule class, got the class {model.__qualname__}."
+            )
         check_keys(keys, [key for key in keys if key in space], model, model.__name__)
         return Recipe(name=model.__name__, target=model), None
     if home_of(model) is not None:
@@ -62,13 +65,14 @@ def model_recipe(model: Any, space: Space) -> tuple[Recipe, Config | None]:
 
 
 def data_recipe(datamodule: Any, space: Space) -> tuple[Recipe, Config | None]:
-    """Return how to build the datamodule (None stays None), and the baseline that an instance's own values are.
+    """Return how to build the datamodule (None stays None), and an instance's own values as a baseline.
 
     Raises:
         ArgumentError: `datamodule` is none of the forms that `fit` takes.
         UnknownArgumentError: the space has a `data.` key that nothing takes.
     """
-    keys = [key.removeprefix("data.") for key in space.keys() if key.startswith("data.")]
+    every = space.keys()
+    keys = [key.removeprefix("data.") for key in every if key.startswith("data.")]
     if datamodule is None:
         if keys:
             raise UnknownArgumentError(
@@ -86,7 +90,8 @@ def data_recipe(datamodule: Any, space: Space) -> tuple[Recipe, Config | None]:
     if callable(datamodule):
         return Recipe(name=getattr(datamodule, "__name__", "datamodule"), target=datamodule, whole=True), None
     raise ArgumentError(
-        "`datamodule` must be a LightningDataModule (instance or class) or a callable `config -> LightningDataModule`, "
+        "`datamodule` must be a LightningDataModule (instance or class) or a callable `config -> "
+        "LightningDataModule`, "
         f"got {type(datamodule).__name__}."
     )
 
@@ -104,7 +109,8 @@ def _from_instance(
         raise ArgumentError(
             f"`{argument}` is an instance of {kind.__name__} that did not save "
             + (f"its argument `{lost[0]}`" if lost else "its hyperparameters")
-            + ": each trial builds the class anew. Call `self.save_hyperparameters()` in its `__init__`, or pass the "
+            + ": each trial builds the class anew. Call `self.save_hyperparameters()` in its `__init__`, "
+            "or pass the "
             f"class {kind.__name__} itself."
         )
     check_keys(keys, fixed, kind, kind.__name__, prefix)

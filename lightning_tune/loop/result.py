@@ -61,11 +61,13 @@ class TrialResult:
     _space: Space
 
     def load(self, model: Any) -> Any:
-        """Return the trained module: built from the configuration, with the weights of its best epoch, in eval mode.
+        """Return the trained module.
+
+        Built from the configuration, with the weights of its best epoch, in eval mode.
 
         Args:
-            model: what was passed to `fit`: a LightningModule class, an instance that saved its hyperparameters, or a
-                callable `config -> LightningModule`.
+            model: what was passed to `fit`: a LightningModule class, an instance that saved its
+                hyperparameters, or a callable `config -> LightningModule`.
 
         Raises:
             CheckpointError: the trial's checkpoint was not kept, or is missing or damaged.
@@ -103,7 +105,10 @@ class Result:
 
     @property
     def best(self) -> TrialResult | None:
-        """The best trial; with repeats, the best member of the configuration with the best mean. None without any."""
+        """The best trial.
+
+        With repeats, the best member of the configuration with the best mean. None without any.
+        """
         best = self.history.best
         return None if best is None else self._result(best)
 
@@ -117,7 +122,9 @@ class Result:
         return [self._result(trial) for trial in self.history.leaders(count)]
 
     def dataframe(self) -> "pd.DataFrame":
-        """Return a table with a row a trial: number, state, score, every key of the space, epochs, reason, seed.
+        """Return a table with a row a trial.
+
+        Number, state, score, every key of the space, epochs, reason, seed.
 
         Raises:
             MissingDependencyError: pandas is not installed.
@@ -141,7 +148,7 @@ class Result:
             }
             for trial, group in ((trial, self.history.group(trial.group)) for trial in self.history)
         ]
-        return pandas.DataFrame(rows)  # type: ignore[no-any-return]  # pandas is imported by name
+        return pandas.DataFrame(rows)
 
     def __repr__(self) -> str:
         best = self.best
@@ -160,7 +167,9 @@ class Result:
         return list(seen)
 
     def _result(self, trial: Trial) -> TrialResult:
-        saved = next((trial.checkpoints[kind] for kind in ("best", "pause", "last") if kind in trial.checkpoints), None)
+        saved = next(
+            (trial.checkpoints[kind] for kind in ("best", "pause", "last") if kind in trial.checkpoints), None
+        )
         files = SweepFiles(self.folder)
         return TrialResult(
             number=trial.number,
@@ -192,5 +201,7 @@ def _cells(trial: TrialResult, space: Space) -> list[str]:
 
 def _html_table(header: list[str], rows: list[list[str]]) -> str:
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

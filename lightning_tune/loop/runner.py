@@ -1,7 +1,7 @@
 """One task drives one Trainer: build, fit, outcome.
 
-The runner is the `Work` of an executor. It holds nothing of a trial between calls and survives cloudpickle, so that
-the same object serves this process and others.
+The runner is the `Work` of an executor. It holds nothing of a trial between calls and survives cloudpickle,
+so that the same object serves this process and others.
 """
 
 import gc
@@ -88,7 +88,10 @@ class TrialRunner:
         )
 
     def _train(self, task: Assignment, channel: Channel, loggers: Sequence[Any]) -> Outcome:
-        """Fit until the leg ends; a periodic save is a fit that ends and a next one that goes on from its file."""
+        """Fit until the leg ends.
+
+        A periodic save is a fit that ends and a next one that goes on from its file.
+        """
         saver = Saver(files=self.files, trial=task.trial, leg=task.leg, channel=channel)
         task = self._with_sound_checkpoint(task, saver)
         while True:
@@ -98,7 +101,10 @@ class TrialRunner:
             task = replace(task, checkpoint=attempt, trained=True)
 
     def _with_sound_checkpoint(self, task: Assignment, saver: Saver) -> Assignment:
-        """A damaged checkpoint costs the trial what it trained since, never the sweep: it starts from nothing."""
+        """A damaged checkpoint costs the trial what it trained since, never the sweep.
+
+        It starts from nothing.
+        """
         if task.checkpoint is None:
             return task
         try:
@@ -165,7 +171,13 @@ class TrialRunner:
 
     def _ended(self, leg: Leg, reporting: Any, saver: Saver) -> LegEnd:
         """Keep what is to be kept of a fit that came to its end, and say how it ended."""
-        end = LegEnd(trial=leg.trial, leg=leg.leg, step=leg.step, kind="completed", reason=f"trained {leg.step:g} epochs")
+        end = LegEnd(
+            trial=leg.trial,
+            leg=leg.leg,
+            step=leg.step,
+            kind="completed",
+            reason=f"trained {leg.step:g} epochs",
+        )
         if leg.diverged:
             return replace(end, kind="diverged", reason=leg.reason)
         if leg.ending == "pause" and leg.saved is not None:
@@ -175,13 +187,19 @@ class TrialRunner:
         if leg.ending == "stop":
             end = replace(end, kind="stopped", reason=leg.reason)
         elif leg.step < leg.budget < float("inf"):
-            end = replace(end, reason=f"{leg.ended_by or 'its Trainer'} ended it at epoch {leg.step:g} of {leg.budget:g}")
+            end = replace(
+                end,
+                reason=f"{leg.ended_by or 'its Trainer'} ended it at epoch {leg.step:g} of {leg.budget:g}",
+            )
         if leg.keeps() and reporting.weights is not None:
             saver.write("best", reporting.best_step, best_weights(reporting, self.package))
         return end
 
     def _failed(self, error: BaseException, task: Assignment, leg: Leg) -> LegEnd:
-        """Tell a trial's failure from the sweep's: what the coordinator raised, and what no trial can mend, goes on."""
+        """Tell a trial's failure from the sweep's.
+
+        What the coordinator raised, and what no trial can mend, goes on.
+        """
         if leg.fault is not None:
             raise leg.fault
         if isinstance(error, ArgumentError):
@@ -217,7 +235,8 @@ class TrialRunner:
         home = home_of(thing)
         if home != self.package.__name__:
             raise ArgumentError(
-                f"`{argument}` returned a {type(thing).__name__} of `{home or type(thing).__module__}`, but this sweep "
+                f"`{argument}` returned a {type(thing).__name__} of `{home or type(thing).__module__}`, but "
+                "this sweep "
                 f"runs with `{self.package.__name__}`: import all of them from the same package."
             )
 

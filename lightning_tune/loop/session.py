@@ -18,7 +18,8 @@ def open_session(sweep: OpenSweep, settings: Mapping[str, JSON], screen: Screen)
         changed = _changes(old if isinstance(old, dict) else {}, settings)
         if changed:
             warnings.warn(
-                f"sweep {sweep.name!r} goes on with other settings than before: {'; '.join(changed)}. Trials from "
+                f"sweep {sweep.name!r} goes on with other settings than before: {'; '.join(changed)}. "
+                "Trials from "
                 "before and after may not be comparable.",
                 stacklevel=5,
             )

@@ -32,7 +32,14 @@ class TrainerRecipe:
     verbose: bool
 
     def build(
-        self, config: Config, *, pause: Any, reporting: Any, loggers: Sequence[Any], folder: str, resumed: bool
+        self,
+        config: Config,
+        *,
+        pause: Any,
+        reporting: Any,
+        loggers: Sequence[Any],
+        folder: str,
+        resumed: bool,
     ) -> Any:
         """Return a Trainer with our callbacks first and last."""
         if isinstance(self.trainer, Mapping):
@@ -58,7 +65,9 @@ class TrainerRecipe:
             "logger": list(loggers) or False,
         }
         callbacks = arguments.get("callbacks") or []
-        arguments["callbacks"] = callbacks = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+        arguments["callbacks"] = callbacks = (
+            list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+        )
         keeps = any(isinstance(entry, self.package.callbacks.Checkpoint) for entry in callbacks)
         arguments.setdefault("enable_checkpointing", keeps)
         return arguments
@@ -74,7 +83,7 @@ class TrainerRecipe:
         trainer.callbacks = [pause, *others, reporting, *savers]
 
     def _chatter(self, callback: Any) -> bool:
-        """Whether a callback of a template only prints, or is the default ModelCheckpoint, which ours replaces."""
+        """Whether a callback only prints, or is the default ModelCheckpoint, which ours replaces."""
         kinds = self.package.callbacks
         if type(callback) is kinds.ModelCheckpoint:
             return callback.monitor is None and callback.dirpath is None and callback.save_top_k == 1
@@ -84,30 +93,40 @@ class TrainerRecipe:
 def trainer_recipe(
     trainer: Any, space: Space, package: ModuleType, devices: int | None, verbose: bool
 ) -> tuple[TrainerRecipe, float]:
-    """Check a user's `trainer=` and return its recipe and its `max_epochs` (infinite where only a callable knows).
+    """Check a user's `trainer=`; return its recipe and `max_epochs` (infinite where only a callable knows).
 
     Raises:
-        ArgumentError: it is none of the forms that TuneLoop takes, was fitted, or asks for what trials cannot have.
+        ArgumentError: it is none of the forms that TuneLoop takes, was fitted, or asks for what trials cannot
+        have.
         UnknownArgumentError: the Trainer takes no such argument.
     """
-    keys = [key.removeprefix("trainer.") for key in space.keys() if key.startswith("trainer.")]
+    every = space.keys()
+    keys = [key.removeprefix("trainer.") for key in every if key.startswith("trainer.")]
     trainer = {} if trainer is None else trainer
     recipe = TrainerRecipe(package=package, trainer=trainer, devices=devices, verbose=verbose)
     if isinstance(trainer, Mapping):
         _check_arguments(trainer, keys, package)
         probe = package.Trainer(
-            **{**recipe._arguments({}, [], "."), "callbacks": [], "enable_checkpointing": False, "logger": False}
+            **{
+                **recipe._arguments({}, [], "."),
+                "callbacks": [],
+                "enable_checkpointing": False,
+                "logger": False,
+            }
         )
         check_trainer(probe)
         return recipe, float("inf") if "max_epochs" in keys else float(probe.max_epochs)
     if home_of(trainer) is not None and isinstance(trainer, package.Trainer):
         if keys:
             raise ArgumentError(
-                f"the space has the key {'trainer.' + keys[0]!r}, but `trainer` is a finished Trainer: pass its "
+                f"the space has the key {'trainer.' + keys[0]!r}, but `trainer` is a finished Trainer: pass "
+                "its "
                 "arguments as a dictionary, or a callable `config -> Trainer`."
             )
         if trainer.state.fn is not None:
-            raise ArgumentError("`trainer` was fitted before: pass one that was not (it is copied for each trial).")
+            raise ArgumentError(
+                "`trainer` was fitted before: pass one that was not (it is copied for each trial)."
+            )
         check_trainer(trainer)
         return recipe, float(trainer.max_epochs)
     if callable(trainer):
@@ -126,33 +145,43 @@ def check_trainer(trainer: Any) -> None:
     """
     if trainer.world_size > 1 or trainer.strategy.launcher is not None:
         raise ArgumentError(
-            f"`trainer` uses {type(trainer.strategy).__name__} with {trainer.world_size} processes: trials run in one "
+            f"`trainer` uses {type(trainer.strategy).__name__} with {trainer.world_size} processes: trials "
+            "run in one "
             "process each. Use devices=1."
         )
     if trainer.max_steps not in (None, -1) and not trainer.fast_dev_run:
         raise ArgumentError(
-            f"`trainer` has max_steps={trainer.max_steps}: a trial's budget is counted in epochs. Use `max_epochs` "
+            f"`trainer` has max_steps={trainer.max_steps}: a trial's budget is counted in epochs. Use "
+            "`max_epochs` "
             "(and `limit_train_batches` to make an epoch shorter)."
         )
     if trainer.max_epochs in (None, -1):
         raise ArgumentError(
-            "`trainer` has no `max_epochs`: a trial needs an end. Give it one, e.g. trainer={'max_epochs': 20}."
+            "`trainer` has no `max_epochs`: a trial needs an end. Give it one, e.g. "
+            "trainer={'max_epochs': 20}."
         )
 
 
 def _check_arguments(trainer: Mapping[str, Any], keys: Sequence[str], package: ModuleType) -> None:
     if "logger" in trainer:
-        raise ArgumentError("`trainer` has a `logger`: pass it to TuneLoop as `logger=`, which makes one a trial.")
+        raise ArgumentError(
+            "`trainer` has a `logger`: pass it to TuneLoop as `logger=`, which makes one a trial."
+        )
     check_keys([*trainer, *keys], (), package.Trainer, "Trainer", "trainer.")
     twice = [key for key in keys if key in trainer]
     if twice:
-        raise ArgumentError(f"`{twice[0]}` is given twice: in `trainer` and as {'trainer.' + twice[0]!r} in the space.")
+        raise ArgumentError(
+            f"`{twice[0]}` is given twice: in `trainer` and as {'trainer.' + twice[0]!r} in the space."
+        )
     reserved = [key for key in keys if key in _OURS]
     if reserved:
-        raise ArgumentError(f"{'trainer.' + reserved[0]!r} cannot be searched: TuneLoop sets it for each trial.")
+        raise ArgumentError(
+            f"{'trainer.' + reserved[0]!r} cannot be searched: TuneLoop sets it for each trial."
+        )
     for callback in trainer.get("callbacks") or []:
         if home_of(callback) not in (None, package.__name__):
             raise ArgumentError(
-                f"the callback {type(callback).__name__} in `trainer` comes from `{home_of(callback)}`, but the model "
+                f"the callback {type(callback).__name__} in `trainer` comes from `{home_of(callback)}`, but "
+                "the model "
                 f"from `{package.__name__}`: they do not work together."
             )

@@ -36,20 +36,21 @@ _SPEC_FORMAT = 1
 class TuneLoop:
     """Search for a better configuration of a LightningModule that trains.
 
-    Every argument but `space` is given by keyword; one that is left out is taken from the environment variable
-    `LIGHTNING_TUNE_<ARG>` where that is set.
+    Every argument but `space` is given by keyword; one that is left out is taken from the environment
+    variable `LIGHTNING_TUNE_<ARG>` where that is set.
 
     Args:
-        space: a `Space`, or the dictionary that makes one: key to `Float`, `Int`, `Choice` or a constant. A key without
-            a prefix is an argument of the LightningModule, `data.` of the datamodule, `trainer.` of the Trainer.
+        space: a `Space`, or the dictionary that makes one: key to `Float`, `Int`, `Choice` or a constant. A
+            key without a prefix is an argument of the LightningModule, `data.` of the datamodule, `trainer.`
+            of the Trainer.
         monitor: the metric to optimise, as the module logs it.
         mode: "min" or "max".
         search: a word ("auto", "random", "grid", "one_at_a_time") or a `Searcher`; "auto" is random search.
         schedule: a `Scheduler`, or None: every trial trains to the Trainer's `max_epochs`.
-        max_trials: configurations in all, over every call of `fit` on this sweep. None is what the search or the
-            schedule needs.
-        max_time: how long this call may take: seconds, a timedelta, "DD:HH:MM:SS" or {"hours": 1}. The running trial
-            is then paused at the end of its epoch, and goes on in the next call.
+        max_trials: configurations in all, over every call of `fit` on this sweep. None is what the search or
+            the schedule needs.
+        max_time: how long this call may take: seconds, a timedelta, "DD:HH:MM:SS" or {"hours": 1}. The
+            running trial is then paused at the end of its epoch, and goes on in the next call.
         target: a score at which the sweep ends.
         patience: configurations in a row that may end without an improvement of more than `min_delta`.
         min_delta: how much better an improvement must be.
@@ -66,7 +67,8 @@ class TuneLoop:
         verbose: keep Lightning's own messages, progress bars and summaries.
         trainer: Trainer arguments, a Trainer that was not fitted (each trial gets a copy), or a callable
             `config -> Trainer`.
-        logger: as Trainer's, or "wandb", "tensorboard", "csv", a list of these, or a callable `trial -> Logger`.
+        logger: as Trainer's, or "wandb", "tensorboard", "csv", a list of these, or a callable `trial ->
+            Logger`.
         store: a path or URL of a database; None is `<root_dir>/<name>/sweep.db`.
         root_dir: the folder that sweeps are made in.
         name: the sweep's name. With a name that is there the sweep is resumed; None makes a fresh one.
@@ -133,7 +135,8 @@ class TuneLoop:
         self.objective = Objective.of(monitor, mode, score)
         if not self.objective.scalar:
             raise ArgumentError(
-                f"`monitor` names {len(self.objective.monitor)} metrics: pass `score=` a callable that makes one number "
+                f"`monitor` names {len(self.objective.monitor)} metrics: pass `score=` a callable that "
+                "makes one number "
                 "of their values (lower is better)."
             )
         for sentence in self.objective.suspicions():
@@ -147,7 +150,9 @@ class TuneLoop:
         self.seed = _whole("seed", seed, 0)
         self.baseline = baseline
         if constraint is not None and not callable(constraint):
-            raise ArgumentError(f"`constraint` must be a callable `config -> bool`, or None, got {constraint!r}.")
+            raise ArgumentError(
+                f"`constraint` must be a callable `config -> bool`, or None, got {constraint!r}."
+            )
         self.constraint = constraint
         self.executor = _inline(workers, executor, devices_per_trial)
         _only("budget", budget, "epochs")
@@ -161,7 +166,9 @@ class TuneLoop:
         self.name = name
         self.keep_checkpoints = _whole("keep_checkpoints", keep_checkpoints, 0)
         if not isinstance(checkpoint_every_s, int | float) or not checkpoint_every_s >= 0:
-            raise ArgumentError(f"`checkpoint_every_s` must be at least 0 seconds, got {checkpoint_every_s!r}.")
+            raise ArgumentError(
+                f"`checkpoint_every_s` must be at least 0 seconds, got {checkpoint_every_s!r}."
+            )
         self.checkpoint_every_s = float(checkpoint_every_s)
         self.max_failures = max_failures
         FailurePolicy.of(max_failures, max_trials)
@@ -171,12 +178,15 @@ class TuneLoop:
     def fit(
         self, model: Any, train_dataloaders: Any = None, val_dataloaders: Any = None, datamodule: Any = None
     ) -> Result:
-        """Run the sweep (or go on with it) and return what it found. The arguments are those of `Trainer.fit`.
+        """Run the sweep (or go on with it) and return what it found.
+
+        The arguments are those of `Trainer.fit`.
 
         Args:
-            model: a LightningModule class, a callable `config -> LightningModule`, or an instance that saved its
-                hyperparameters (its class is built anew for each trial; its own values are tried first).
-            train_dataloaders: as in `Trainer.fit`; each trial sees them with the random state they had at this call.
+            model: a LightningModule class, a callable `config -> LightningModule`, or an instance that saved
+                its hyperparameters (its class is built anew for each trial; its own values are tried first).
+            train_dataloaders: as in `Trainer.fit`; each trial sees them with the random state they had at
+                this call.
             val_dataloaders: as in `Trainer.fit`.
             datamodule: a LightningDataModule, its class, or a callable `config -> LightningDataModule`.
 
@@ -198,17 +208,16 @@ class TuneLoop:
             screen = self._screen(stack, plan)
             coordinator = self._coordinator(plan, sweep, screen)
             self._greet(screen, plan, sweep)
-            signals = stack.enter_context(Signals(coordinator.interrupt).owned())
+            stack.enter_context(Signals(coordinator.interrupt).owned())
             reason = self.executor.run(coordinator, self._runner(plan, sweep, coordinator.files))
             if not coordinator.interrupted:
                 coordinator.failures.check_any_succeeded(sweep.history)
             result = Result(name=name, folder=folder, reason=reason, space=self.space, history=sweep.history)
             self._farewell(screen, result)
-        if signals.terminated:
-            raise SystemExit(143)
         return result
 
-    # -- the parts of the sentence above ------------------------------------------------------------------------
+    # -- the parts of the sentence above
+    # ------------------------------------------------------------------------
 
     def _plan(self, model: Any, train: Any, validation: Any, datamodule: Any) -> Plan:
         plan = make_plan(
@@ -226,7 +235,8 @@ class TuneLoop:
         endless = self.search.size(self.space) is None and self.schedule.num_trials is None
         if endless and all(limit is None for limit in limited):
             raise ArgumentError(
-                f"nothing ends this sweep: {type(self.search).__name__} has no end of its own. Give `max_trials=`, "
+                f"nothing ends this sweep: {type(self.search).__name__} has no end of its own. Give "
+                "`max_trials=`, "
                 "`max_time=`, `target=` or `patience=`."
             )
         return plan
@@ -352,7 +362,9 @@ def _inline(workers: Any, executor: Any, devices: Any) -> Executor:
     if workers != 1 or isinstance(workers, bool):
         raise ArgumentError(f"`workers` must be 1, got {workers!r}: worker processes are not available yet.")
     if executor is not None and not isinstance(executor, InlineExecutor):
-        raise ArgumentError(f"`executor` must be None or InlineExecutor() (the only one so far), got {executor!r}.")
+        raise ArgumentError(
+            f"`executor` must be None or InlineExecutor() (the only one so far), got {executor!r}."
+        )
     if devices not in (None, 1):
         raise ArgumentError(f"`devices_per_trial` must be 1 or None, got {devices!r}.")
     return executor or InlineExecutor()

@@ -17,7 +17,8 @@ class Scheduler(ABC):
         """Return a copy with what the user left open filled in.
 
         Args:
-            max_budget: the Trainer's `max_epochs`, in units of the budget (infinite where only the Trainer knows).
+            max_budget: the Trainer's `max_epochs`, in units of the budget (infinite where only the Trainer
+                knows).
             max_trials: the user's `max_trials`.
         """
 

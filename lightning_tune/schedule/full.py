@@ -13,8 +13,8 @@ from lightning_tune.schedule.base import Scheduler
 class FullBudget(Scheduler):
     """Train every configuration to the full budget, one after another.
 
-    A trial that had completed under a smaller budget (an earlier call with fewer `max_epochs`) trains on if its last
-    checkpoint is still there; without one it stays as it is.
+    A trial that had completed under a smaller budget (an earlier call with fewer `max_epochs`) trains on if
+    its last checkpoint is still there; without one it stays as it is.
 
     Args:
         max_budget: the budget of every trial; None is the Trainer's `max_epochs`.
@@ -43,7 +43,11 @@ class FullBudget(Scheduler):
 
     def cost(self, max_trials: int | None, repeats: int, unit: str) -> str:
         """Return the number of trials and of epochs at most."""
-        each = "" if self.max_budget is None or math.isinf(self.max_budget) else f" of {self.max_budget:g} {unit}"
+        each = (
+            ""
+            if self.max_budget is None or math.isinf(self.max_budget)
+            else f" of {self.max_budget:g} {unit}"
+        )
         if max_trials is None:
             return f"trials{each}, until the search or a limit ends it"
         trials = max_trials * repeats

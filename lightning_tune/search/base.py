@@ -20,12 +20,13 @@ class Searcher(ABC):
 
         Args:
             space: what may be tried.
-            history: all trials so far, the running ones included; `history.allows(config)` is the sweep's constraint.
+            history: all trials so far, the running ones included; `history.allows(config)` is the sweep's
+                constraint.
             rng: a generator that depends on the sweep's seed and the number of the new trial alone.
 
         Returns:
-            A configuration of the space that the constraint allows; `Wait` when that depends on a trial that is still
-            running; `Done` when there is none left.
+            A configuration of the space that the constraint allows; `Wait` when that depends on a trial that
+            is still running; `Done` when there is none left.
         """
 
     def size(self, space: Space) -> int | None:

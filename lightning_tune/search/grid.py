@@ -15,11 +15,11 @@ from lightning_tune.search.base import Searcher
 
 @dataclass(frozen=True)
 class GridSearch(Searcher):
-    """Try every combination of `points` values a dimension (fewer where a dimension has fewer), in a fixed order.
+    """Try every combination of `points` values a dimension (fewer where it has fewer), in a fixed order.
 
     Args:
-        points: values a dimension, at least 1, or a mapping from key to that number. Values are evenly spaced in the
-            transformed space, both bounds among them; options of a choice are always all tried.
+        points: values a dimension, at least 1, or a mapping from key to that number. Values are evenly spaced
+            in the transformed space, both bounds among them; options of a choice are always all tried.
 
     Raises:
         ArgumentError: a number of points below 1.

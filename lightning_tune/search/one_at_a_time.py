@@ -1,4 +1,6 @@
-"""One hyperparameter at a time: the manual way (coordinate search), with the sensitivity of each as its by-product.
+"""One hyperparameter at a time.
+
+The manual way (coordinate search), with the sensitivity of each as its by-product.
 
 The searcher replays its rounds from the history at every call, so it needs no memory of its own.
 """
@@ -42,12 +44,13 @@ class Sensitivity:
 class OneAtATimeSearch(Searcher):
     """Start from a baseline, vary one hyperparameter a round, and keep its best value before the next round.
 
-    The baseline is the sweep's first `baseline=`, or the centre of the space. An option that brings hyperparameters
-    of its own starts with their centres.
+    The baseline is the sweep's first `baseline=`, or the centre of the space. An option that brings
+    hyperparameters of its own starts with their centres.
 
     Args:
         points: values tried for a continuous or long hyperparameter, at least 2; choices are tried whole.
-        rounds: how often to go through all hyperparameters, at least 1; a pass that changes nothing ends the search.
+        rounds: how often to go through all hyperparameters, at least 1; a pass that changes nothing ends the
+        search.
 
     Raises:
         ArgumentError: `points` below 2 or `rounds` below 1.
@@ -64,11 +67,11 @@ class OneAtATimeSearch(Searcher):
 
     def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Wait | Done:
         """Return the first configuration of the current round that was not tried."""
-        for _, candidates, groups in self._rounds(space, history):
+        for key, candidates, groups in self._rounds(space, history):
             for config, group in zip(candidates, groups, strict=True):
                 if group is None:
                     return config
-            if not all(group.ended for group in groups if group):
+            if key and not all(group.ended for group in groups if group):
                 return Wait(reason="the round's other trials are still running")
         return Done(reason="every hyperparameter was varied")
 
@@ -106,7 +109,9 @@ class OneAtATimeSearch(Searcher):
     def _rounds(
         self, space: Space, history: History
     ) -> Iterator[tuple[str, list[Config], list[Group | None]]]:
-        """Yield (key, configurations, their groups) a round; the first, with an empty key, is the baseline alone.
+        """Yield (key, configurations, their groups) a round.
+
+        The first, with an empty key, is the baseline alone.
 
         A round is yielded only once all rounds before it have ended, since it starts from their best.
         """
@@ -146,7 +151,9 @@ class OneAtATimeSearch(Searcher):
     def size(self, space: Space) -> int:
         """Return the number of configurations at most: the baseline and every value of every round."""
         encoding = Encoding(space)
-        return 1 + self.rounds * sum(len(encoding.positions(index, self.points)) for index in range(encoding.size))
+        return 1 + self.rounds * sum(
+            len(encoding.positions(index, self.points)) for index in range(encoding.size)
+        )
 
     @staticmethod
     def _baseline(space: Space, history: History) -> Config:

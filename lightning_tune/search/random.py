@@ -1,4 +1,7 @@
-"""Random search (Bergstra & Bengio 2012): uniform in the transformed space, each trial independent of all others."""
+"""Random search (Bergstra & Bengio 2012).
+
+Uniform in the transformed space, each trial independent of all others.
+"""
 
 from dataclasses import dataclass
 
@@ -16,10 +19,12 @@ _TRIES = 1000
 
 @dataclass(frozen=True)
 class RandomSearch(Searcher):
-    """Draw configurations uniformly: in the logarithm where `log=True`, every option of a choice equally likely.
+    """Draw configurations uniformly.
 
-    A configuration that was tried before is drawn again, as long as there are others; in a space with finitely many
-    it therefore tries each once and then is done.
+    In the logarithm where `log=True`, every option of a choice equally likely.
+
+    A configuration that was tried before is drawn again, as long as there are others; in a space with
+    finitely many it therefore tries each once and then is done.
 
     Raises:
         SpaceError: 1,000 draws in a row broke the sweep's constraint.

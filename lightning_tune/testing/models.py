@@ -8,7 +8,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 
-def blobs(count: int = 96, features: int = 4, classes: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def blobs(
+    count: int = 96, features: int = 4, classes: int = 3, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return points around `classes` centres, shape (count, features), and their labels, shape (count,)."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % classes

@@ -31,11 +31,17 @@ QUIET = {
 
 
 class Net(pl.LightningModule):
-    """BatchNorm buffers, dropout, a torchmetrics metric, random numbers drawn in hooks, and a private generator."""
+    """BatchNorm buffers, dropout, torchmetrics, random numbers drawn in hooks, and a private generator."""
 
     def __init__(self, optimizer: str = "adamw", manual: bool = False, norm: bool = True) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16) if norm else nn.Identity(), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 3))
+        self.body = nn.Sequential(
+            nn.Linear(8, 16),
+            nn.BatchNorm1d(16) if norm else nn.Identity(),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(16, 3),
+        )
         self.accuracy = torchmetrics.Accuracy("multiclass", num_classes=3)
         self.running = torchmetrics.MeanMetric()
         self.noise = torch.Generator().manual_seed(3)
@@ -45,7 +51,12 @@ class Net(pl.LightningModule):
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
         x, y = batch
-        x = x + 0.01 * torch.randn(x.shape, generator=self.noise) + 0.01 * random.random() + 0.01 * np.random.rand()
+        x = (
+            x
+            + 0.01 * torch.randn(x.shape, generator=self.noise)
+            + 0.01 * random.random()
+            + 0.01 * np.random.rand()
+        )
         loss = nn.functional.cross_entropy(self.body(x), y)
         self.running.update(loss.detach())
         self.log("train_loss", loss, on_step=False, on_epoch=True)
@@ -112,14 +123,28 @@ def loaders(workers: int, own_generator: bool) -> tuple[DataLoader, DataLoader]:
     return train, DataLoader(TensorDataset(x[64:], y[64:]), batch_size=32)
 
 
-def train(folder: Path, *, pausing: bool, monitor: str = "val_acc", workers=0, own_generator=False, net=None, **trainer):
-    """Train to the end, in one go or with a pause after every epoch; return everything that has to be equal."""
+def train(
+    folder: Path,
+    *,
+    pausing: bool,
+    monitor: str = "val_acc",
+    workers=0,
+    own_generator=False,
+    net=None,
+    **trainer,
+):
+    """Train to the end, in one go or with a pause after every epoch.
+
+    Return everything that has to be equal.
+    """
     pl.seed_everything(11, workers=True, verbose=False)
     channel, path, seen = Recorder(pausing), None, []
     callbacks = trainer.pop("callbacks", [])
     for _ in range(EPOCHS + 1):
         if path is not None:
-            pl.seed_everything(999, workers=True, verbose=False)  # a resumed process begins with other random states
+            pl.seed_everything(
+                999, workers=True, verbose=False
+            )  # a resumed process begins with other random states
         module = Net(**(net or {}))
         saved: list[Path] = []
 
@@ -147,7 +172,9 @@ def train(folder: Path, *, pausing: bool, monitor: str = "val_acc", workers=0, o
         )
         if path is not None:
             built.num_sanity_val_steps = 0
-        built.fit(module, *loaders(workers, own_generator), ckpt_path=path, weights_only=True if path else None)
+        built.fit(
+            module, *loaders(workers, own_generator), ckpt_path=path, weights_only=True if path else None
+        )
         seen += module.seen
         path = saved[0] if saved else None
         if path is None:
@@ -193,7 +220,10 @@ CASES = {
     "min_epochs": {"min_epochs": 5},
     "train_metric": {"monitor": "train_loss"},
     "late_metric": {"monitor": "running"},
-    "swa": {"net": {"optimizer": "sgd", "norm": False}, "callbacks": [StochasticWeightAveraging(0.01, 3, annealing_epochs=1)]},
+    "swa": {
+        "net": {"optimizer": "sgd", "norm": False},
+        "callbacks": [StochasticWeightAveraging(0.01, 3, annealing_epochs=1)],
+    },
     "early_stopping": {"callbacks": [EarlyStopping("val_loss", patience=1)]},
     "early_stopping_with_min_epochs": {"min_epochs": 4, "callbacks": [EarlyStopping("val_loss", patience=0)]},
 }
@@ -213,7 +243,13 @@ def test_logger_rows_are_the_same(tmp_path: Path) -> None:
     rows = []
     for pausing in (False, True):
         logger = CSVLogger(tmp_path / str(pausing), name="", version="")
-        train(tmp_path, pausing=pausing, logger=logger, callbacks=[LearningRateMonitor("step")], log_every_n_steps=1)
+        train(
+            tmp_path,
+            pausing=pausing,
+            logger=logger,
+            callbacks=[LearningRateMonitor("step")],
+            log_every_n_steps=1,
+        )
         rows.append((tmp_path / str(pausing) / "metrics.csv").read_text().splitlines())
     assert len(rows[0]) > EPOCHS
     assert rows[0] == rows[1]

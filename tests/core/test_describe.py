@@ -31,6 +31,8 @@ def test_settings_become_plain_json():
     }
 
 
-@pytest.mark.parametrize(("value", "expected"), [(None, None), (True, True), (Inner, "Inner"), (object(), "object")])
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, None), (True, True), (Inner, "Inner"), (object(), "object")]
+)
 def test_what_is_not_plain_becomes_its_name(value, expected):
     assert plain(value) == expected

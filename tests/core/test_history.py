@@ -103,7 +103,13 @@ def test_score_last_follows_the_last_report():
 
 def test_nan_and_infinity_never_win():
     history = history_of(
-        started(0), leg(0), report(0, 1, math.nan), started(1), leg(1), report(1, 1, -math.inf), report(1, 2, 5.0)
+        started(0),
+        leg(0),
+        report(0, 1, math.nan),
+        started(1),
+        leg(1),
+        report(1, 1, -math.inf),
+        report(1, 2, 5.0),
     )
     assert history.best.number == 1
     assert history.best.score == 5.0
@@ -182,7 +188,9 @@ def test_checkpoints_come_and_go():
 
 
 def test_reported_finds_a_step_in_its_leg():
-    history = history_of(started(0), leg(0), report(0, 1, 1.0), report(0, 2, 1.0), leg(0, 1), report(0, 1, 1.0, leg=1))
+    history = history_of(
+        started(0), leg(0), report(0, 1, 1.0), report(0, 2, 1.0), leg(0, 1), report(0, 1, 1.0, leg=1)
+    )
     assert history.reported(0, 0, 2.0)
     assert history.reported(0, 1, 1.0)
     assert not history.reported(0, 1, 2.0)
@@ -234,7 +242,9 @@ def test_best_and_leaders_equal_a_scan_of_everything(reports, mode, score):
         if fails:
             seq += 1
             failed.add(trial)
-            history.extend([TrialEnded(trial=trial, leg=0, step=step, state="failed", reason="", time=0.0, seq=seq)])
+            history.extend(
+                [TrialEnded(trial=trial, leg=0, step=step, state="failed", reason="", time=0.0, seq=seq)]
+            )
         order = sorted((c, t) for t, c in costs.items() if math.isfinite(c) and t not in failed)
         assert [leader.number for leader in history.leaders(3)] == [t for _, t in order[:3]]
         assert (history.best.number if history.best else None) == (order[0][1] if order else None)

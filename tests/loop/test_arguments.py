@@ -23,8 +23,11 @@ class Child(Base):
         self.lr, self.width = lr, width
 
 
+DEEP, SGD = Encoder(depth=5), {"name": "sgd", "args": {"lr": 1}}
+
+
 class Nested:
-    def __init__(self, encoder: Encoder = Encoder(depth=5), opt: dict = {"name": "sgd", "args": {"lr": 1}}, x=None):  # noqa: B006, B008
+    def __init__(self, encoder: Encoder = DEEP, opt: dict = SGD, x=None):
         self.encoder, self.opt, self.x = encoder, opt, x
 
 
@@ -39,7 +42,9 @@ def test_a_configuration_is_split_by_prefix():
 
 
 def test_unknown_keys_name_what_there_is_and_the_nearest():
-    with pytest.raises(UnknownArgumentError, match=r"Net takes no argument 'widht'.*`lr`, `width`.*Did you mean 'width'"):
+    with pytest.raises(
+        UnknownArgumentError, match=r"Net takes no argument 'widht'.*`lr`, `width`.*Did you mean 'width'"
+    ):
         check_keys(["widht"], ["lr"], _plain, "Net")
 
 

@@ -21,7 +21,13 @@ def history_of(scores, mode="max"):
             lambda seq, n=number: LegStarted(trial=n, leg=0, budget=1, time=n, seq=seq),
             lambda seq, n=number, s=score: Reported(n, 0, 1.0, (math.nan if s is None else s,), n, "{}", seq),
             lambda seq, n=number, s=score: TrialEnded(
-                trial=n, leg=0, step=1, state="failed" if s is None else "completed", reason="", time=n, seq=seq
+                trial=n,
+                leg=0,
+                step=1,
+                state="failed" if s is None else "completed",
+                reason="",
+                time=n,
+                seq=seq,
             ),
         ]
         for make in events:

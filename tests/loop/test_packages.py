@@ -29,7 +29,9 @@ def test_one_package_for_all():
 
 
 def test_a_mix_up_is_one_clear_sentence():
-    with pytest.raises(ArgumentError, match="`model` is a class of the package `lightning`, but `datamodule` is one of"):
+    with pytest.raises(
+        ArgumentError, match="`model` is a class of the package `lightning`, but `datamodule` is one of"
+    ):
         common_package(model=Ours, datamodule=pytorch_lightning.LightningDataModule)
 
 

@@ -40,10 +40,13 @@ def loop(tmp_path, space=None, **given):
 
 
 def curves(result):
-    return [(trial.config, trial.state, [(r.step, r.values) for r in trial.reports]) for trial in result.trials]
+    return [
+        (trial.config, trial.state, [(r.step, r.values) for r in trial.reports]) for trial in result.trials
+    ]
 
 
-# -- what it does -------------------------------------------------------------------------------------------------
+# -- what it does
+# -------------------------------------------------------------------------------------------------
 
 
 def test_scores_equal_a_bare_trainers_bit_for_bit(tmp_path):
@@ -75,7 +78,9 @@ def test_the_best_trial_comes_back_as_it_was_in_its_best_epoch(tmp_path):
     assert not module.training
     assert float((module.net(inputs).argmax(1) == labels).float().mean()) == best.score
     again = Tiny.load_from_checkpoint(best.checkpoint, **best.config, weights_only=True)
-    assert all(torch.equal(one, other) for one, other in zip(again.parameters(), module.parameters(), strict=True))
+    assert all(
+        torch.equal(one, other) for one, other in zip(again.parameters(), module.parameters(), strict=True)
+    )
     assert result.trials[best.number].checkpoint == best.checkpoint
     assert sum(trial.checkpoint is not None for trial in result.trials) == 1
 
@@ -102,20 +107,24 @@ def test_fitting_again_goes_on_to_max_trials_in_all(tmp_path):
 def test_a_larger_max_epochs_lets_the_kept_trial_train_on(tmp_path):
     loop(tmp_path, max_trials=2).fit(Tiny, datamodule=TinyData)
     with pytest.warns(UserWarning, match="max_epochs: 2"):
-        more = loop(tmp_path, max_trials=3, trainer={"max_epochs": 4, "accelerator": "cpu"}).fit(Tiny, datamodule=TinyData)
+        more = loop(tmp_path, max_trials=3, trainer={"max_epochs": 4, "accelerator": "cpu"}).fit(
+            Tiny, datamodule=TinyData
+        )
     assert sorted(trial.epochs for trial in more.trials) == [2, 4, 4]
     grown = next(trial for trial in more.trials[:2] if trial.epochs == 4)
     assert [entry.step for entry in grown.reports] == [1, 2, 3, 4]
-    straight = loop(tmp_path, name="straight", max_trials=3, trainer={"max_epochs": 4, "accelerator": "cpu"}).fit(
-        Tiny, datamodule=TinyData
-    )
+    straight = loop(
+        tmp_path, name="straight", max_trials=3, trainer={"max_epochs": 4, "accelerator": "cpu"}
+    ).fit(Tiny, datamodule=TinyData)
     assert [e.values for e in grown.reports] == [e.values for e in straight.trials[grown.number].reports]
 
 
 def test_periodic_saves_change_nothing(tmp_path):
     trainer = {"max_epochs": 5, "accelerator": "cpu"}
     plain = loop(tmp_path, trainer=trainer).fit(Tiny, datamodule=TinyData)
-    saving = loop(tmp_path, name="saving", trainer=trainer, checkpoint_every_s=0).fit(Tiny, datamodule=TinyData)
+    saving = loop(tmp_path, name="saving", trainer=trainer, checkpoint_every_s=0).fit(
+        Tiny, datamodule=TinyData
+    )
     assert curves(plain) == curves(saving)
     one, other = (result.best.load(Tiny).state_dict() for result in (plain, saving))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -158,7 +167,11 @@ def test_callables_get_the_whole_configuration(tmp_path):
 
 def test_a_template_trainer_is_copied_and_left_alone(tmp_path):
     template = pl.Trainer(
-        max_epochs=3, accelerator="cpu", logger=False, default_root_dir=tmp_path, callbacks=[EarlyStopping("val_loss")]
+        max_epochs=3,
+        accelerator="cpu",
+        logger=False,
+        default_root_dir=tmp_path,
+        callbacks=[EarlyStopping("val_loss")],
     )
     count = len(template.callbacks)
     result = loop(tmp_path, trainer=template).fit(Tiny, datamodule=TinyData)
@@ -172,7 +185,9 @@ def test_callbacks_are_copied_for_each_trial(tmp_path):
     trainer = {"max_epochs": 12, "accelerator": "cpu", "callbacks": [stopper, saver]}
     result = loop(tmp_path, trainer=trainer).fit(Tiny, datamodule=TinyData)
     assert stopper.stopped_epoch == 0
-    assert all("EarlyStopping ended it at epoch" in trial.reason for trial in result.trials if trial.epochs < 12)
+    assert all(
+        "EarlyStopping ended it at epoch" in trial.reason for trial in result.trials if trial.epochs < 12
+    )
     assert any(trial.epochs < 12 for trial in result.trials)
     for trial in result.trials:
         assert list((tmp_path / "s" / "trials" / str(trial.number) / "checkpoints").glob("*.ckpt"))
@@ -194,7 +209,9 @@ def test_one_at_a_time_keeps_the_best_value_of_each_round(tmp_path):
     tried = [trial for trial in result.trials if trial.config["width"] == 4]
     best = max(tried, key=lambda trial: (trial.score, -trial.number))
     assert found[0].kept == best.config["lr"]
-    assert all(trial.config["lr"] == best.config["lr"] for trial in result.trials if trial.config["width"] != 4)
+    assert all(
+        trial.config["lr"] == best.config["lr"] for trial in result.trials if trial.config["width"] != 4
+    )
     assert found[0].effect == pytest.approx(max(t.score for t in tried) - min(t.score for t in tried))
 
 
@@ -203,7 +220,9 @@ def test_limits_end_the_sweep(tmp_path):
     assert target.best.score >= 0.3
     assert "target 0.3 reached" in target.reason
     assert target.trials[-1].state in ("stopped", "completed")
-    patience = loop(tmp_path, name="p", patience=2, min_delta=1.0, max_trials=50).fit(Tiny, datamodule=TinyData)
+    patience = loop(tmp_path, name="p", patience=2, min_delta=1.0, max_trials=50).fit(
+        Tiny, datamodule=TinyData
+    )
     assert len(patience.trials) == 3
     timed = loop(tmp_path, name="t", max_time=1e-9).fit(Tiny, datamodule=TinyData)
     assert timed.trials == []
@@ -214,14 +233,18 @@ def test_max_time_pauses_the_running_trial_and_the_next_call_goes_on(tmp_path):
     trainer = {"max_epochs": 60, "accelerator": "cpu"}
     parts = [loop(tmp_path, max_trials=1, max_time=0.1, trainer=trainer).fit(Tiny, datamodule=TinyData)]
     while parts[-1].trials[0].state == "paused" and len(parts) < 60:
-        parts.append(loop(tmp_path, max_trials=1, max_time=0.1, trainer=trainer).fit(Tiny, datamodule=TinyData))
+        parts.append(
+            loop(tmp_path, max_trials=1, max_time=0.1, trainer=trainer).fit(Tiny, datamodule=TinyData)
+        )
     whole = loop(tmp_path, name="whole", max_trials=1, trainer=trainer).fit(Tiny, datamodule=TinyData)
     assert len(parts) > 1
     assert curves(parts[-1]) == curves(whole)
 
 
 def test_constraint_is_asked_before_a_trial_costs_anything(tmp_path):
-    result = loop(tmp_path, constraint=lambda config: config["width"] > 10, max_trials=6).fit(Tiny, datamodule=TinyData)
+    result = loop(tmp_path, constraint=lambda config: config["width"] > 10, max_trials=6).fit(
+        Tiny, datamodule=TinyData
+    )
     assert all(trial.config["width"] > 10 for trial in result.trials)
     with pytest.raises(SpaceError, match="`constraint` refused"):
         loop(tmp_path, name="no", constraint=lambda config: False).fit(Tiny, datamodule=TinyData)
@@ -278,7 +301,9 @@ def test_a_monitor_logged_in_training_works_without_validation(tmp_path):
 
 
 def test_fast_dev_run_runs(tmp_path):
-    result = loop(tmp_path, trainer={"fast_dev_run": True, "accelerator": "cpu"}).fit(Tiny, datamodule=TinyData)
+    result = loop(tmp_path, trainer={"fast_dev_run": True, "accelerator": "cpu"}).fit(
+        Tiny, datamodule=TinyData
+    )
     assert [trial.epochs for trial in result.trials] == [1, 1, 1]
 
 
@@ -311,10 +336,15 @@ def test_enqueued_and_stopped_by_another_process(tmp_path):
     trainer = {"max_epochs": 2, "accelerator": "cpu", "callbacks": [Stops()]}
     with pytest.warns(UserWarning, match="goes on with other settings"):
         stopped = loop(tmp_path, store=store, max_trials=3, trainer=trainer).fit(Tiny, datamodule=TinyData)
-    assert (stopped.trials[2].state, stopped.trials[2].reason, stopped.trials[2].epochs) == ("stopped", "enough", 1)
+    assert (stopped.trials[2].state, stopped.trials[2].reason, stopped.trials[2].epochs) == (
+        "stopped",
+        "enough",
+        1,
+    )
 
 
-# -- what fails ---------------------------------------------------------------------------------------------------
+# -- what fails
+# ---------------------------------------------------------------------------------------------------
 
 
 class Fragile(pl.LightningModule):
@@ -394,12 +424,17 @@ def test_exit_in_the_users_code_is_a_failure(tmp_path):
 
 
 def test_a_monitor_that_is_never_logged_names_those_that_are(tmp_path):
-    with pytest.raises(MonitorError, match=r"`monitor='val_accuracy'`.*val_acc, val_loss.*Did you mean 'val_acc'"):
+    with pytest.raises(
+        MonitorError, match=r"`monitor='val_accuracy'`.*val_acc, val_loss.*Did you mean 'val_acc'"
+    ):
         loop(tmp_path, monitor="val_accuracy").fit(Tiny, datamodule=TinyData)
-    assert len(loop(tmp_path).fit(Tiny, datamodule=TinyData).trials) == 3  # nothing was recorded that is in the way
+    assert (
+        len(loop(tmp_path).fit(Tiny, datamodule=TinyData).trials) == 3
+    )  # nothing was recorded that is in the way
 
 
-# -- what it refuses ----------------------------------------------------------------------------------------------
+# -- what it refuses
+# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -440,11 +475,41 @@ def test_an_empty_space_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("given", "model", "data", "error", "message"),
     [
-        ({"space": {"learning_rate": Float(0, 1)}}, Tiny, TinyData, UnknownArgumentError, "takes `?.*`lr`, `width`"),
-        ({"space": {"data.batch_size": Choice([1])}}, Tiny, None, UnknownArgumentError, "no `datamodule` was given"),
-        ({"space": {"data.batchsize": Choice([1])}}, Tiny, TinyData, UnknownArgumentError, "mean 'data.batch_size'"),
-        ({"space": {"trainer.max_epoch": Int(1, 2)}}, Tiny, TinyData, UnknownArgumentError, "mean 'trainer.max_epochs'"),
-        ({"trainer": {"max_epoch": 1}}, Tiny, TinyData, UnknownArgumentError, "Trainer takes no argument 'max_epoch'"),
+        (
+            {"space": {"learning_rate": Float(0, 1)}},
+            Tiny,
+            TinyData,
+            UnknownArgumentError,
+            "takes `?.*`lr`, `width`",
+        ),
+        (
+            {"space": {"data.batch_size": Choice([1])}},
+            Tiny,
+            None,
+            UnknownArgumentError,
+            "no `datamodule` was given",
+        ),
+        (
+            {"space": {"data.batchsize": Choice([1])}},
+            Tiny,
+            TinyData,
+            UnknownArgumentError,
+            "mean 'data.batch_size'",
+        ),
+        (
+            {"space": {"trainer.max_epoch": Int(1, 2)}},
+            Tiny,
+            TinyData,
+            UnknownArgumentError,
+            "mean 'trainer.max_epochs'",
+        ),
+        (
+            {"trainer": {"max_epoch": 1}},
+            Tiny,
+            TinyData,
+            UnknownArgumentError,
+            "Trainer takes no argument 'max_epoch'",
+        ),
         ({"trainer": {"max_epochs": -1}}, Tiny, TinyData, ArgumentError, "no `max_epochs`"),
         ({"trainer": {"max_steps": 5}}, Tiny, TinyData, ArgumentError, "max_steps=5"),
         ({"trainer": {"logger": True}}, Tiny, TinyData, ArgumentError, "pass it to TuneLoop as `logger=`"),
@@ -455,7 +520,13 @@ def test_an_empty_space_is_refused(tmp_path):
         ({}, dict, TinyData, ArgumentError, "`model` must be a LightningModule class, got the class dict"),
         ({}, Tiny, 3, ArgumentError, "`datamodule` must be a LightningDataModule"),
         ({}, Tiny, tiny_data(pytorch_lightning), ArgumentError, "do not work together"),
-        ({"baseline": {"lr": 5.0, "width": 4}}, Tiny, TinyData, ArgumentError, "`baseline` is not a configuration.*lr"),
+        (
+            {"baseline": {"lr": 5.0, "width": 4}},
+            Tiny,
+            TinyData,
+            ArgumentError,
+            "`baseline` is not a configuration.*lr",
+        ),
         ({"baseline": [{"lr": 0.01}]}, Tiny, TinyData, ArgumentError, r"`baseline\[0\]`.*width"),
         ({"max_trials": None}, Tiny, TinyData, ArgumentError, "nothing ends this sweep"),
         ({"name": "../up"}, Tiny, TinyData, ArgumentError, "`name` must be 1 to 100 letters"),

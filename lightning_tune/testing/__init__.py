@@ -1,0 +1,1 @@
+"""Contract suites that every implementation of a plug point passes; only tests import this."""

@@ -1,0 +1,139 @@
+"""Sweeps over plain functions: the real coordinator and executor, with work that takes no time."""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lightning_tune.core.events import Config
+from lightning_tune.core.history import History
+from lightning_tune.core.objective import Objective
+from lightning_tune.core.space import Space
+from lightning_tune.execute import Assignment, Channel, Executor, InlineExecutor, LegEnd, Task
+from lightning_tune.loop.coordinator import Coordinator
+from lightning_tune.loop.failures import FailurePolicy
+from lightning_tune.loop.files import SweepFiles
+from lightning_tune.loop.limits import Limits
+from lightning_tune.loop.opening import open_sweep
+from lightning_tune.schedule import FullBudget, Scheduler
+from lightning_tune.search import Searcher
+from lightning_tune.store import MemoryStore, Store
+
+Curve = Callable[[Config, float], float]
+"""`(config, step) -> value`: what a trial reports at a step; it may raise."""
+
+
+class FunctionWork:
+    """Work whose trial reports `curve(config, step)` at every step.
+
+    Its checkpoint is the step it has reached.
+    """
+
+    def __init__(self, curve: Curve, kill_after: int | None = None) -> None:
+        self.curve = curve
+        self._reports_left = itertools.count() if kill_after is None else iter(range(kill_after))
+
+    def __call__(self, task: Task, channel: Channel) -> None:
+        """Run one leg."""
+        if not isinstance(task, Assignment):
+            return
+        trial = channel.history.trials[task.trial]  # type: ignore[attr-defined]  # it is the coordinator
+        channel.finish(self._train(task, channel, first=int(trial.step) + 1))
+
+    def _train(self, task: Assignment, channel: Channel, first: int) -> LegEnd:
+        step = first - 1
+        end = partial(LegEnd, trial=task.trial, leg=task.leg)
+        for step in range(first, int(task.budget) + 1):
+            if next(self._reports_left, None) is None:
+                raise KeyboardInterrupt
+            try:
+                value = float(self.curve(task.config, step))
+            except MemoryError as error:
+                return end(step=step - 1, kind="out_of_memory", reason=repr(error))
+            except ArithmeticError as error:
+                return end(step=step - 1, kind="exception", reason=repr(error), exception=error)
+            decision = channel.report(task.trial, task.leg, float(step), (value,), {"value": value})
+            if not math.isfinite(value):
+                return end(step=step, kind="diverged", reason=decision.reason)
+            if decision.action == "stop":
+                return end(step=step, kind="stopped", reason=decision.reason)
+            if decision.action == "pause":
+                return end(step=step, kind="paused", reason=decision.reason)
+        return end(step=step, kind="completed", reason=f"reached {task.budget:g}")
+
+
+def make_coordinator(
+    space: Space,
+    search: Searcher,
+    *,
+    max_trials: int,
+    schedule: Scheduler | None = None,
+    max_budget: float = 1.0,
+    mode: str = "min",
+    seed: int = 0,
+    repeats: int = 1,
+    store: Store | None = None,
+    baselines: Sequence[Config] = (),
+    constraint: Callable[[Config], bool] | None = None,
+    folder: Path = Path("."),
+    **rest: Any,
+) -> Coordinator:
+    """Return the coordinator of the sweep "test" in a store (found there, or made)."""
+    store = store or MemoryStore()
+    sweep = open_sweep(
+        name="test",
+        folder=folder,
+        store=store,
+        spec={"seed": seed},
+        space=space,
+        objective=Objective.of("value", mode),
+        repeats=repeats,
+        constraint=constraint,
+        amend=False,
+        overwrite=False,
+    )
+    limits = {"max_time": None, "target": None, "patience": None, "min_delta": 0.0, **rest}
+    return Coordinator(
+        name="test",
+        store=store,
+        history=sweep.history,
+        space=space,
+        search=search,
+        schedule=(schedule or FullBudget()).resolve(max_budget=max_budget, max_trials=max_trials),
+        limits=Limits.of(max_trials=max_trials, **limits),
+        failures=FailurePolicy.of(10**6, max_trials),
+        files=SweepFiles(folder),
+        seed=seed,
+        baselines=baselines,
+    )
+
+
+def run_function(
+    space: Space | Mapping[str, Any],
+    search: Searcher,
+    curve: Curve,
+    *,
+    max_trials: int,
+    executor: Executor | None = None,
+    kill_after: int | None = None,
+    **settings: Any,
+) -> History:
+    """Run a sweep over a function and return its history; with `kill_after`, only so many reports of it."""
+    space = space if isinstance(space, Space) else Space(space)
+    coordinator = make_coordinator(space, search, max_trials=max_trials, **settings)
+    try:
+        (executor or InlineExecutor()).run(coordinator, FunctionWork(curve, kill_after))
+    except KeyboardInterrupt:
+        if kill_after is None:
+            raise
+    return coordinator.history
+
+
+def story(history: History) -> list[tuple[Config, str, list[tuple[float, tuple[float, ...]]]]]:
+    """Return what a history tells, without times: each trial's configuration, state and reports."""
+    return [
+        (trial.config, trial.state, [(report.step, report.values) for report in trial.reports])
+        for trial in history
+    ]

@@ -51,12 +51,12 @@ def sweep_page(sweep: SavedSweep, count: int) -> str:
             trial.state,
             _number(score_of(trial, history)),
             f"{trial.step:g}",
-            describe(trial.config),
             trial.reason,
+            describe(trial.config),
         ]
         for trial in ranked[:count]
     ]
-    page = table(["trial", "state", sweep.monitor, "epochs", "configuration", "reason"], rows)
+    page = table(["trial", "state", sweep.monitor, "epochs", "reason", "configuration"], rows)
     hidden = len(ranked) - len(rows)
     more = [f"... and {hidden} more: --limit {len(ranked)} shows all."] if hidden > 0 else []
     return "\n".join([*map(clean, lines), page, *more])

@@ -1,0 +1,1 @@
+"""Loggers, provenance and the terminal: they listen to a sweep and decide nothing."""

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+from lightning_tune.core.outcome import Outcome, TrialInfo
+from lightning_tune.track.facts import hyperparameters, last_line, outcome_facts
+
+
+def _info(config: dict[str, object]) -> TrialInfo:
+    return TrialInfo(sweep="s", number=3, group=3, config=config, seed=7, folder=Path("3"))
+
+
+def test_hyperparameters_are_the_configuration_with_seed_and_number() -> None:
+    config: dict[str, object] = {"lr": 0.1, "data.batch_size": 4}
+    assert hyperparameters(_info(config)) == {"lr": 0.1, "data.batch_size": 4, "seed": 7, "trial": 3}
+    assert config == {"lr": 0.1, "data.batch_size": 4}
+
+
+def test_a_key_of_the_configuration_is_not_overwritten() -> None:
+    assert hyperparameters(_info({"seed": 1})) == {"seed": 1, "tune/seed": 7, "trial": 3}
+
+
+def test_outcome_facts_leave_out_what_there_is_not() -> None:
+    failed = Outcome(
+        state="failed",
+        score=None,
+        step=0.5,
+        best_step=None,
+        reason="it raised",
+        cause="exception",
+        error="Traceback:\n  File ...\nValueError: bad\n",
+    )
+    assert outcome_facts(failed) == {
+        "tune/state": "failed",
+        "tune/epochs": 0.5,
+        "tune/reason": "it raised",
+        "tune/cause": "exception",
+        "tune/error": "ValueError: bad",
+    }
+
+
+def test_outcome_facts_of_a_success() -> None:
+    outcome = Outcome(state="completed", score=0.9, step=27.0, best_step=20.0, reason="done")
+    assert outcome_facts(outcome) == {
+        "tune/state": "completed",
+        "tune/score": 0.9,
+        "tune/epochs": 27,
+        "tune/best_epoch": 20,
+        "tune/reason": "done",
+    }
+    assert "tune/score" not in outcome_facts(
+        Outcome(state="failed", score=float("nan"), step=1, best_step=None, reason="")
+    )
+
+
+def test_the_last_line_of_no_error_is_empty() -> None:
+    assert last_line(" \n") == ""

@@ -240,11 +240,7 @@ def _entry(key: str, value: Any) -> Entry:
     return Constant(checked(value, f"`{key}`"))
 
 
-def _branch(option: Any, spec: Any) -> Entries:
-    if option is not None and not isinstance(option, str | int | float):
-        raise SpaceError(
-            f"an option that is the key of a dict must be text, a number, a bool or None, got {show(option)}."
-        )
+def _branch(option: JSON, spec: Any) -> Entries:
     try:
         return checked_spec(spec, f"the value of the option {show(option)}")
     except SpaceError as error:

@@ -47,6 +47,7 @@ def test_float_bounds_become_floats_and_equality_is_by_value():
         ({"low": 1, "high": 2, "step": 0.1, "log": True}, "cannot go with"),
         ({"low": 1e16, "high": 1e16 + 100, "step": 0.5}, "spacing of floats"),
         ({"low": 0, "high": 1, "step": 1e-300}, "spacing of floats"),
+        ({"low": -1.9, "high": 1.9, "step": 2.3e-16}, "at most 2\\*\\*53 values"),
         ({"low": 0, "high": 1, "step": True}, "of type bool"),
     ],
 )

@@ -133,7 +133,7 @@ def test_any_vector_decodes_within_the_bounds_and_comes_back(space, data):
 
 
 def scale_of(dimension, value):
-    """Return what a round trip's error is relative to: [0, 1] has no finer grain near a 0 between the bounds."""
+    """Return what the error is relative to: [0, 1] has no finer grain near a 0 between the bounds."""
     near_zero = not dimension.log and dimension.low < 0
     return max(abs(dimension.low), abs(dimension.high)) if near_zero else abs(value)
 

@@ -1,5 +1,6 @@
 """Open a sweep: make it, or find it and see that nothing has changed that may not change."""
 
+import itertools
 import re
 import shutil
 import time
@@ -7,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_tune.core.events import JSON, Config, Event, SpaceDeclared
+from lightning_tune.core.events import JSON, Config, Event, Reported, SpaceDeclared
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Space
@@ -40,16 +41,15 @@ def sweep_folder(root_dir: str | Path, name: str | None) -> tuple[str, Path]:
             f"got {name!r}."
         )
     root = Path(root_dir)
-    chosen = name or _fresh_name(root)
-    folder = root / chosen
     try:
         root.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        chosen = _make_fresh(root) if name is None else name
+        (root / chosen).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise ArgumentError(
             f"`root_dir={str(root_dir)!r}` cannot be written: {error.strerror or error}."
         ) from error
-    return chosen, folder
+    return chosen, root / chosen
 
 
 def open_sweep(
@@ -138,14 +138,17 @@ def _declared(space: Space, version: int) -> SpaceDeclared:
 
 
 def _any_report(events: list[Event]) -> bool:
-    from lightning_tune.core.events import Reported
-
     return any(type(event) is Reported for event in events)
 
 
-def _fresh_name(root: Path) -> str:
+def _make_fresh(root: Path) -> str:
+    """Make a folder that was not there, named after the time, and return its name."""
     base = time.strftime("sweep-%Y%m%d-%H%M%S")
-    name, number = base, 2
-    while (root / name).exists():
-        name, number = f"{base}-{number}", number + 1
-    return name
+    for number in itertools.count(1):
+        name = base if number == 1 else f"{base}-{number}"
+        try:
+            (root / name).mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        return name
+    raise AssertionError("count has no end")

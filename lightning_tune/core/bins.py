@@ -11,7 +11,8 @@ def bin_index(unit: float, number: int) -> int:
 
 def bin_centre(index: int, number: int) -> float:
     """Return the middle of a bin of [0, 1], or the nearest float that `bin_index` puts into the bin."""
-    unit = (2 * index + 1) / (2 * number)  # at most half a bin off for up to 2**53 bins, so never below its bin
+    # rounded by at most half a bin for up to 2**53 bins, so never to below its bin
+    unit = (2 * index + 1) / (2 * number)
     while bin_index(unit, number) > index:
         unit = math.nextafter(unit, 0.0)
     return unit

@@ -101,6 +101,7 @@ class SQLiteStore(SqlStore[_Session]):
             raise StoreError(f"{copy} is there already: give `backup` the path of a new file.") from None
         try:
             with explained(f"the copy {copy}"), contextlib.closing(sqlite3.connect(copy)) as destination:
+                destination.execute("PRAGMA journal_mode=OFF")  # a new file has nothing to roll back to
                 source: Any = connection.connection.driver_connection
                 source.backup(destination)
         except BaseException:

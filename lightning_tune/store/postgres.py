@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 from lightning_tune._imports import require
 from lightning_tune.errors import ArgumentError, StoreError, SweepBusyError
 from lightning_tune.store.schema import prepare_schema, schema_is_ready
-from lightning_tune.store.sql import FIND_SWEEP, Session, SqlStore, found
+from lightning_tune.store.sql import FIND_SWEEP, Session, SqlStore, found, keep_for_parent
 
 _DRIVERS = ("postgresql", "postgres", "postgresql+psycopg")
 _SECRET_QUERY = ("password", "sslpassword")
@@ -85,10 +85,10 @@ class PostgresStore(SqlStore[Session]):
                 )
             yield
         finally:
-            if os.getpid() == pid:  # a forked child would end its parent's connection
-                with contextlib.suppress(
-                    SQLAlchemyError
-                ):  # a broken connection has given the lock back already
+            if os.getpid() != pid:
+                keep_for_parent(connection)
+            else:
+                with contextlib.suppress(SQLAlchemyError):  # a broken connection has lost the lock already
                     connection.close()
 
     # -- what PostgreSQL does in its own way -----------------------------------------------------------------

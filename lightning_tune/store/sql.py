@@ -11,6 +11,7 @@ and says so.
 import contextlib
 import os
 import threading
+import weakref
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -30,7 +31,7 @@ from lightning_tune.store.transaction import SqlTransaction, read_window
 _WINDOW = 5_000  # so few that those of one window are gone before the garbage collector looks at them
 FIND_SWEEP = select(SWEEPS.c.id, SWEEPS.c.seq).where(SWEEPS.c.name == bindparam("name"))
 _RECORDS = select(SWEEPS.c.name, SWEEPS.c.spec, SWEEPS.c.created).order_by(SWEEPS.c.id)
-_after_fork: list[object] = []  # connections of a parent process: kept, since to drop one is to close it
+_parents: list[object] = []  # connections of a parent process: kept, since to drop one is to close it
 
 
 class Session:
@@ -67,8 +68,8 @@ class SqlStore(Store, Generic[SessionT]):
         self._busy_timeout_s = busy_timeout_s
         self._secrets = secrets
         self._sessions: dict[int, SessionT] = {}
-        self._pid = os.getpid()
         self._closed = False
+        _open_stores.add(self)
 
     # -- what a database does in its own way -----------------------------------------------------------------
 
@@ -146,11 +147,10 @@ class SqlStore(Store, Generic[SessionT]):
 
     def close(self) -> None:
         """Release connections. A closed store cannot be used again."""
-        if not self._closed and os.getpid() == self._pid:
-            for session in list(self._sessions.values()):
-                self._close_session(session)
-        self._sessions = {}
         self._closed = True
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            self._close_session(session)
 
     # -- connections -----------------------------------------------------------------------------------------
 
@@ -161,10 +161,6 @@ class SqlStore(Store, Generic[SessionT]):
         """Return this thread's session, unless it is inside a write transaction."""
         if self._closed:
             raise StoreError(f"{self._place} was closed: open it again with `open_store`.")
-        if os.getpid() != self._pid:
-            _after_fork.append(self._sessions)
-            self._sessions = {}
-            self._pid = os.getpid()
         session = self._sessions.get(threading.get_ident())
         if session is None:
             with self._explained():
@@ -247,6 +243,23 @@ class SqlStore(Store, Generic[SessionT]):
         else:
             names = [_record(row).name for row in connection.execute(_RECORDS)]
         return no_such_sweep(name, self._place, names)
+
+
+_open_stores: "weakref.WeakSet[SqlStore[Any]]" = weakref.WeakSet()
+
+
+def keep_for_parent(connection: object) -> None:
+    """Never close a connection in this process: it belongs to the parent that this one was forked from."""
+    _parents.append(connection)
+
+
+def _begin_anew_in_child() -> None:
+    for store in list(_open_stores):
+        keep_for_parent(store._sessions)
+        store._sessions = {}
+
+
+os.register_at_fork(after_in_child=_begin_anew_in_child)
 
 
 def found(row: Any) -> tuple[int, int] | None:

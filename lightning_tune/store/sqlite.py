@@ -194,12 +194,12 @@ class SQLiteStore(SqlStore[_Session]):
     def _checkpoint(self, session: _Session) -> None:
         try:
             length = os.stat(self._log).st_size
-        except FileNotFoundError:
-            return
+        except OSError:
+            return  # there is no log, or nothing to be known about it
         if length < session.checkpoint_at:
             return
         # where the disk is full the commit is safe in the log, and the next try comes when it is 4 MiB longer
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, OSError):
             session.pragma("busy_timeout=0")
             session.pragma("wal_checkpoint(TRUNCATE)")
             length = os.stat(self._log).st_size

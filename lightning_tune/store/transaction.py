@@ -94,6 +94,13 @@ def read_window(connection: Connection, sweep: int, low: int, high: int) -> list
     if low < high:
         window = {"sweep": sweep, "low": low, "high": high}
         for kind, statement in _SELECTS.items():
-            events += codec.rows_to_events(kind, connection.execute(statement, window).fetchall())
+            rows = connection.execute(statement, window).fetchall()
+            try:
+                events += codec.rows_to_events(kind, rows)
+            except (TypeError, ValueError) as error:
+                raise StoreError(
+                    f"a row of the table {EVENT_TABLES[kind].name} cannot be read ({error}): the database is "
+                    "damaged, or was edited by hand. Put back a copy of it."
+                ) from error
     events.sort(key=_seq_of)
     return events

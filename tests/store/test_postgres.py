@@ -226,6 +226,12 @@ with PostgresStore(sys.stdin.readline()) as store, store.hold("a"):
         store.append("a", stop("child"))
         sys.exit(0)  # leaves both blocks, which must not end the parent's connections
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    child = os.fork()
+    if child == 0:
+        store.close()  # without having used it
+        del store
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     store.append("a", stop("after"))
     with PostgresStore(store._engine.url.render_as_string(hide_password=False)) as other:
         try:

@@ -62,3 +62,19 @@ def test_a_report_that_is_there_is_found_among_many(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="one of 5 reports to append is there already"):
             store.append("a", reports)
         assert len(list(store.read("a"))) == 1
+
+
+@pytest.mark.parametrize("change", ["tune_trials SET config = '{'", "tune_reports SET more = '[\"x\"]'"])
+def test_a_row_that_was_edited_by_hand(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "x.db"
+    with SQLiteStore(path) as store:
+        store.create("a", {}, 0.0)
+        store.append("a", one_of_each())
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE {change}")
+    table = change.partition(" ")[0]
+    with (
+        SQLiteStore(path) as store,
+        pytest.raises(StoreError, match=f"row of the table {table} cannot be read"),
+    ):
+        list(store.read("a"))

@@ -1,7 +1,7 @@
 """Hyperparameter sweeps that live inside PyTorch Lightning.
 
-The names below are all that most users type; each is imported when it is first used, so that importing the package
-costs next to nothing.
+The names below are all that most users type; each is imported when it is first used, so that importing the
+package costs next to nothing.
 """
 
 import importlib

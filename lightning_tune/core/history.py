@@ -4,7 +4,6 @@ Reports lie in columns (`array`, which doubles its capacity), trials hold row nu
 trials with a million reports open in seconds and one more trial costs what the first one did.
 """
 
-import bisect
 import heapq
 import json
 import math
@@ -32,6 +31,7 @@ from lightning_tune.core.events import (
     TrialStarted,
 )
 from lightning_tune.core.objective import Objective
+from lightning_tune.core.ranking import Ranking
 from lightning_tune.core.trial import Group, Report, Trial
 
 
@@ -69,9 +69,7 @@ class History:
         self._interrupted: dict[int, Trial] = {}
         self._resumable: set[int] = set()
         self._with_files: set[int] = set()
-        self._ranking: list[tuple[float, int]] = []
-        self._rank_cost: dict[int, float] = {}
-        self._unranked: set[int] = set()
+        self._ranking = Ranking(lambda number: self._groups[number].cost)
         self._counts: dict[str, int] = {}
         self._leg = array("q")
         self._step = array("d")
@@ -80,7 +78,6 @@ class History:
         self._metrics: list[str] = []
 
     # -- reading
-    # ------------------------------------------------------------------------------------------------
 
     @property
     def trials(self) -> Sequence[Trial]:
@@ -183,7 +180,7 @@ class History:
 
         None while nothing has a finite score.
         """
-        ranked = self._ranked()
+        ranked = self._ranking.sorted()
         return self._groups[ranked[0][1]] if ranked else None
 
     @property
@@ -198,13 +195,12 @@ class History:
         With repeats, a group whose repeats are not all there yet is ranked by those that are.
         """
         if self.repeats == 1:
-            return [self._groups[number].best_member for _, number in self._ranked()[:count]]
+            return [self._groups[number].best_member for _, number in self._ranking.sorted()[:count]]
         finite = [group for group in self._groups.values() if math.isfinite(group.cost_so_far)]
         ranked = heapq.nsmallest(count, finite, key=lambda group: (group.cost_so_far, group.number))
         return [group.best_member for group in ranked]
 
     # -- the fold
-    # -----------------------------------------------------------------------------------------------
 
     def extend(self, events: Iterable[Event]) -> None:
         """Fold the events that are new to this history, in the order of their sequence numbers."""
@@ -233,7 +229,7 @@ class History:
         cost = self.objective.cost(event.values)
         if cost < trial.best_cost or self.objective.score == "last":
             trial.best_cost, trial.best_row = cost, row
-            self._unranked.add(trial.group)
+            self._ranking.change(trial.group)
 
     def _apply(self, event: Event) -> None:
         match event:
@@ -290,7 +286,7 @@ class History:
             if event.origin == "enqueued" and event.source is not None:
                 self._consumed.add(event.source)
         group.members.append(trial)
-        self._unranked.add(event.group)
+        self._ranking.change(event.group)
 
     def _trial_ended(self, event: TrialEnded) -> None:
         trial = self._trials[event.trial]
@@ -302,27 +298,6 @@ class History:
         )
         trial.step, trial.ended = event.step, event.time
         self._interrupted.pop(trial.number, None)
-        self._unranked.add(trial.group)
+        self._ranking.change(trial.group)
         if self._groups[trial.group].ended:
             self._open_groups.pop(trial.group, None)
-
-    def _ranked(self) -> list[tuple[float, int]]:
-        """Return (cost, number) of every group with a finite cost, sorted.
-
-        Brought up to date when it is asked for.
-        """
-        if len(self._unranked) > 100:
-            self._rank_cost = {
-                group.number: cost for group in self._groups.values() if math.isfinite(cost := group.cost)
-            }
-            self._ranking = sorted((cost, number) for number, cost in self._rank_cost.items())
-        else:
-            for number in self._unranked:
-                old, cost = self._rank_cost.pop(number, math.inf), self._groups[number].cost
-                if math.isfinite(old):
-                    del self._ranking[bisect.bisect_left(self._ranking, (old, number))]
-                if math.isfinite(cost):
-                    self._rank_cost[number] = cost
-                    bisect.insort(self._ranking, (cost, number))
-        self._unranked.clear()
-        return self._ranking

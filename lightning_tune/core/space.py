@@ -78,7 +78,7 @@ class Space:
     def __reduce__(self) -> tuple[type["Space"], tuple[Entries]]:
         return Space, (self._entries,)
 
-    # -- as a container of keys ------------------------------------------------------------------------------
+    # -- as a container of keys
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Space:
     def __contains__(self, key: object) -> bool:
         return key in self._entries
 
-    # -- configurations --------------------------------------------------------------------------------------
+    # -- configurations
 
     def validate(self, config: Mapping[str, Any]) -> Config:
         """Return a configuration checked and normalised: short keys, the space's order, plain copies.
@@ -178,7 +178,7 @@ class Space:
         """Return how many configurations `grid(points)` yields, without listing them."""
         return Grid(self._nodes, points).size
 
-    # -- reading and writing ---------------------------------------------------------------------------------
+    # -- reading and writing
 
     def to_json(self) -> dict[str, JSON]:
         """Return the space as plain JSON (the form is described in `core/space_io.py`)."""
@@ -221,7 +221,7 @@ class Space:
         """
         return cls(space_wandb.from_wandb(parameters))
 
-    # -- as people see it ------------------------------------------------------------------------------------
+    # -- as people see it
 
     def describe(self, config: Mapping[str, JSON]) -> str:
         """Return a configuration as short text in the space's order, without constants: "lr=0.003 n=64"."""

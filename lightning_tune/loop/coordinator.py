@@ -6,17 +6,13 @@ listeners, in that order.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lightning_tune.core.decision import CONTINUE, Decision, Done, Resume, Start, Stop, Wait
 from lightning_tune.core.events import (
-    CheckpointDeleted,
     CheckpointKind,
-    CheckpointSaved,
     Config,
-    Decided,
-    Event,
     LegStarted,
     Origin,
     Reported,
@@ -32,13 +28,11 @@ from lightning_tune.core.space import Space
 from lightning_tune.core.trial import Trial
 from lightning_tune.execute.base import Assignment, CheckpointRef, LegEnd, Retire, Task
 from lightning_tune.loop.failures import FailurePolicy
-from lightning_tune.loop.files import SweepFiles
+from lightning_tune.loop.journal import Journal
+from lightning_tune.loop.keeping import Keeper, newest_checkpoint
 from lightning_tune.loop.limits import Limits
 from lightning_tune.schedule.base import Scheduler
 from lightning_tune.search.base import Searcher
-from lightning_tune.store.base import Store
-
-Listener = Callable[[Event, History], None]
 
 
 @dataclass(kw_only=True)
@@ -46,37 +40,36 @@ class Coordinator:
     """Runs one sweep for any number of executors, from one thread at a time.
 
     Attributes:
-        name: the sweep's name in the store.
-        store, history, space, search, schedule, limits, failures, files: the parts it owns.
+        journal: the sweep's events: store, history, listeners.
+        keeper: its checkpoints.
+        space, search, schedule, limits, failures: what decides.
         seed: the sweep's seed.
         baselines: configurations to try first, in order.
-        keep_checkpoints: how many of the best trials keep their checkpoints.
-        listeners: called with every new event and the history that holds it already.
         clock: seconds since the epoch; replaced in tests.
     """
 
-    name: str
-    store: Store
-    history: History
+    journal: Journal
+    keeper: Keeper
     space: Space
     search: Searcher
     schedule: Scheduler
     limits: Limits
     failures: FailurePolicy
-    files: SweepFiles
     seed: int = 0
     baselines: Sequence[Config] = ()
-    keep_checkpoints: int = 1
-    listeners: Sequence[Listener] = ()
     clock: Callable[[], float] = time.time
     _handed_out: set[int] = field(default_factory=set)
     _interrupt: str | None = None
+
+    @property
+    def history(self) -> History:
+        """All trials so far."""
+        return self.journal.history
 
     def __post_init__(self) -> None:
         self._opened = self.clock()
 
     # -- what executors call
-    # ------------------------------------------------------------------------------------
 
     def next_jobs(self, count: int) -> Sequence[Task] | Wait | Done:
         """Return up to `count` tasks.
@@ -85,11 +78,11 @@ class Coordinator:
         """
         if self._interrupt is not None:
             return Done(reason=self._interrupt)
-        self._fold(self.store.read(self.name, after=self.history.seq))
+        self.journal.sync()
         elapsed = self.clock() - self._opened
         if self.limits.out_of_time(elapsed):
             return Done(reason=self.limits.reached(self.history, elapsed) or "out of time")
-        tasks = self._cut_short(count) or self._missing_members(count)
+        tasks = self._requested_stops() or self._cut_short(count) or self._missing_members(count)
         return tasks if tasks else self._scheduled(count, elapsed)
 
     def report(
@@ -103,31 +96,8 @@ class Coordinator:
         if history.reported(trial, leg, step):
             known = history.decision(trial, leg, step)
             return CONTINUE if known is None else Decision(action=known.action, reason=known.reason)
-        now = self.clock()
-        event = Reported(trial, leg, step, tuple(values), now, metrics_to_text(metrics))
-        with self.store.transaction(self.name) as transaction:
-            (reported,) = transaction.append([event])
-            if reported.seq != history.seq + 1:
-                self._fold(entry for entry in transaction.read(history.seq) if entry.seq < reported.seq)
-            history.extend([reported])
-            decision = self._judge(reported)  # type: ignore[arg-type]  # it is the report that went in
-            decided: list[Event] = []
-            if decision.reason:
-                decided = transaction.append(
-                    [
-                        Decided(
-                            trial=trial,
-                            leg=leg,
-                            step=step,
-                            action=decision.action,
-                            reason=decision.reason,
-                            time=now,
-                        )
-                    ]
-                )
-        self._tell([reported])
-        self._fold(decided)
-        return decision
+        report = Reported(trial, leg, step, tuple(values), self.clock(), metrics_to_text(metrics))
+        return self.journal.report(report, self._judge)
 
     def poll(self, trial: int) -> Decision:
         """Return what becomes of a trial at the end of an epoch, whether it reported or not."""
@@ -148,26 +118,11 @@ class Coordinator:
 
     def saved(self, trial: int, leg: int, step: float, kind: CheckpointKind, file: CheckpointRef) -> None:
         """Record a checkpoint that is in place, then delete the one it replaces."""
-        old = self.history.trials[trial].checkpoints.get(kind)
-        self._record(
-            CheckpointSaved(
-                trial=trial,
-                leg=leg,
-                step=step,
-                kind=kind,
-                path=file.path,
-                size=file.size,
-                sha256=file.sha256,
-                time=self.clock(),
-            ),
-            durable=True,
-        )
-        if old is not None and old.path != file.path:
-            self._delete(old)
+        self.keeper.saved(trial, leg, step, kind, file)
 
     def keeps(self, trial: int) -> bool:
         """Return whether a trial is now among the best `keep_checkpoints` of the sweep."""
-        return any(leader.number == trial for leader in self.history.leaders(self.keep_checkpoints))
+        return self.keeper.keeps(trial)
 
     def finish(self, end: LegEnd) -> Outcome:
         """Record how a leg ended.
@@ -179,7 +134,7 @@ class Coordinator:
         self._handed_out.discard(end.trial)
         trial = self.history.trials[end.trial]
         if end.kind == "paused":
-            self._record(
+            self.journal.record(
                 TrialPaused(
                     trial=end.trial, leg=end.leg, step=end.step, reason=end.reason, time=self.clock()
                 ),
@@ -191,7 +146,11 @@ class Coordinator:
         return outcome_of(trial)
 
     # -- choosing what to do
-    # ------------------------------------------------------------------------------------
+
+    def _requested_stops(self) -> list[Task]:
+        """End the paused trials that a user asked to stop; running ones end at their next report."""
+        asked = [trial for trial in self.history.resumable if trial.state == "paused" and trial.stop_request]
+        return [self._stop(trial, trial.stop_request or "") for trial in asked]
 
     def _cut_short(self, count: int) -> list[Task]:
         """Take up the legs that an earlier call of `fit` (or a kill) left unfinished."""
@@ -279,12 +238,14 @@ class Coordinator:
             parent=job.parent,
             time=now,
         )
-        self._record(started, LegStarted(trial=number, leg=0, budget=job.budget, time=now), durable=True)
+        self.journal.record(
+            started, LegStarted(trial=number, leg=0, budget=job.budget, time=now), durable=True
+        )
         return self._assign(self.history.trials[number])
 
     def _begin_leg(self, trial: Trial, budget: float) -> Assignment:
-        newest = self._newest_checkpoint(trial)
-        self._record(
+        newest = newest_checkpoint(trial)
+        self.journal.record(
             LegStarted(
                 trial=trial.number,
                 leg=trial.leg + 1,
@@ -299,7 +260,6 @@ class Coordinator:
     def _assign(self, trial: Trial) -> Assignment:
         """Hand out a trial's newest leg, from its newest checkpoint that is still what was saved."""
         self._handed_out.add(trial.number)
-        newest = self._newest_checkpoint(trial)
         return Assignment(
             trial=trial.number,
             group=trial.group,
@@ -307,26 +267,18 @@ class Coordinator:
             config=trial.config,
             seed=trial.seed,
             budget=trial.budget,
-            checkpoint=None
-            if newest is None
-            else CheckpointRef(path=newest.path, step=newest.step, size=newest.size, sha256=newest.sha256),
+            checkpoint=newest_checkpoint(trial),
             trained=bool(trial.rows) or trial.leg > 0,
         )
 
-    @staticmethod
-    def _newest_checkpoint(trial: Trial) -> CheckpointSaved | None:
-        kept = [trial.checkpoints[kind] for kind in ("pause", "last") if kind in trial.checkpoints]
-        return max(kept, key=lambda saved: saved.step, default=None)
-
     # -- judging and ending
-    # -------------------------------------------------------------------------------------
 
     def _judge(self, report: Reported) -> Decision:
         trial = self.history.trials[report.trial]
         if not all(map(_is_finite, report.values)):
             return Decision(action="stop", reason=f"diverged: {self._named(report.values)}")
         if trial.stop_request is not None:
-            return Decision(action="stop", reason=trial.stop_request or "stopped by the user")
+            return Decision(action="stop", reason=trial.stop_request)
         if self.limits.meets_target(self.history, self.history.group(trial.group).cost):
             value = self.history.objective.value(self.history.group(trial.group).cost)
             return Decision(action="stop", reason=f"target {self.limits.target:g} reached: {value:g}")
@@ -349,8 +301,8 @@ class Coordinator:
             error=end.error,
             time=self.clock(),
         )
-        self._record(ended, durable=True)
-        self._drop_checkpoints()
+        self.journal.record(ended, durable=True)
+        self.keeper.drop()
 
     def _stop(self, trial: Trial, reason: str) -> Retire:
         end = LegEnd(trial=trial.number, leg=trial.leg, step=trial.step, kind="stopped", reason=reason)
@@ -363,41 +315,6 @@ class Coordinator:
             seed=trial.seed,
             outcome=outcome_of(trial),
         )
-
-    def _drop_checkpoints(self) -> None:
-        """Delete what ended trials no longer need: all but the kept ones' best weights and last state."""
-        kept = {trial.number for trial in self.history.leaders(self.keep_checkpoints)}
-        for trial in self.history.with_checkpoints:
-            if trial.ended is None or trial.state not in ("completed", "stopped", "failed"):
-                continue
-            for saved in list(trial.checkpoints.values()):
-                if saved.kind == "pause" or trial.number not in kept:
-                    self._delete(saved)
-
-    def _delete(self, saved: CheckpointSaved) -> None:
-        self._record(CheckpointDeleted(trial=saved.trial, path=saved.path, time=self.clock()))
-        self.files.remove(saved.path)
-
-    # -- recording
-    # ----------------------------------------------------------------------------------------------
-
-    def _record(self, *events: Event, durable: bool = False) -> None:
-        """Append events, fold them (after those that others appended meanwhile), and tell the listeners."""
-        appended = self.store.append(self.name, events, durable=durable)
-        if appended[0].seq != self.history.seq + 1:
-            self._fold(self.store.read(self.name, after=self.history.seq))
-        else:
-            self._fold(appended)
-
-    def _fold(self, events: Iterable[Event]) -> None:
-        new = [event for event in events if event.seq > self.history.seq]
-        self.history.extend(new)
-        self._tell(new)
-
-    def _tell(self, events: Sequence[Event]) -> None:
-        for event in events:
-            for listener in self.listeners:
-                listener(event, self.history)
 
 
 def outcome_of(trial: Trial) -> Outcome:

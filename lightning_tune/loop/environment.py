@@ -31,7 +31,6 @@ def undisturbed() -> Iterator[None]:
     """
     states = global_random_state()
     variables = {name: os.environ.get(name) for name in _SEED_VARIABLES}
-    gc.collect()
     gc.freeze()
     try:
         yield

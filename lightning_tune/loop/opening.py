@@ -113,7 +113,7 @@ def _resume(
         (event for event in events if isinstance(event, SpaceDeclared)), key=lambda event: event.version
     )
     recorded = Space.from_json(dict(declared.space))
-    changed = [] if recorded.to_json() == space.to_json() else recorded.diff(space)
+    changed = [] if recorded == space else recorded.diff(space)
     if differences or (changed and not amend):
         raise SweepExistsError(_refusal(name, folder, differences, changed))
     assert history is not None

@@ -16,6 +16,7 @@ from lightning_tune.execute.base import CheckpointRef
 from lightning_tune.loop.arguments import split_config
 from lightning_tune.loop.checkpoints import read_checkpoint, weights_of
 from lightning_tune.loop.files import SweepFiles
+from lightning_tune.loop.keeping import ref_of
 from lightning_tune.loop.recipe import model_recipe
 
 if TYPE_CHECKING:
@@ -186,9 +187,7 @@ class Result:
             best_epoch=trial.best_step,
             seconds=None if trial.ended is None else trial.ended - trial.started,
             metrics=dict(trial.metrics),
-            _ref=None
-            if saved is None
-            else CheckpointRef(path=saved.path, step=saved.step, size=saved.size, sha256=saved.sha256),
+            _ref=None if saved is None else ref_of(saved),
             _files=files,
             _space=self.space,
         )

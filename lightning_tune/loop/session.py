@@ -5,32 +5,30 @@ import warnings
 from collections.abc import Mapping
 
 from lightning_tune.core.events import JSON, SessionOpened
-from lightning_tune.loop.opening import OpenSweep
+from lightning_tune.loop.journal import Journal
 from lightning_tune.track import provenance
-from lightning_tune.track.screen import Screen
 
 
-def open_session(sweep: OpenSweep, settings: Mapping[str, JSON], screen: Screen) -> None:
+def open_session(journal: Journal, settings: Mapping[str, JSON]) -> None:
     """Record a call of `fit`; warn where its Trainer arguments are not those of the call before."""
-    sessions = sweep.history.sessions
+    sessions = journal.history.sessions
     if sessions:
         old = sessions[-1].provenance.get("settings")
         changed = _changes(old if isinstance(old, dict) else {}, settings)
         if changed:
             warnings.warn(
-                f"sweep {sweep.name!r} goes on with other settings than before: {'; '.join(changed)}. "
-                "Trials from "
-                "before and after may not be comparable.",
+                f"sweep {journal.name!r} goes on with other settings than before: {'; '.join(changed)}. "
+                "Trials from before and after may not be comparable.",
                 stacklevel=5,
             )
-    event = SessionOpened(
-        session=len(sessions),
-        provenance={**provenance.collect(), "settings": dict(settings)},
-        time=time.time(),
+    journal.record(
+        SessionOpened(
+            session=len(sessions),
+            provenance={**provenance.collect(), "settings": dict(settings)},
+            time=time.time(),
+        ),
+        durable=True,
     )
-    for appended in sweep.store.append(sweep.name, [event], durable=True):
-        sweep.history.extend([appended])
-        screen(appended, sweep.history)
 
 
 def _changes(old: Mapping[str, JSON], new: Mapping[str, JSON], prefix: str = "") -> list[str]:

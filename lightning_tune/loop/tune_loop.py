@@ -5,18 +5,21 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from lightning_tune.core.events import JSON, Config
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError
-from lightning_tune.execute import Executor, InlineExecutor
+from lightning_tune.execute import Executor
+from lightning_tune.loop.checks import executor_of, not_negative, only, whole
 from lightning_tune.loop.choices import scheduler, searcher
 from lightning_tune.loop.coordinator import Coordinator
 from lightning_tune.loop.environment import Signals, from_environment, undisturbed
 from lightning_tune.loop.failures import FailurePolicy
 from lightning_tune.loop.files import SweepFiles
+from lightning_tune.loop.journal import Journal
+from lightning_tune.loop.keeping import Keeper
 from lightning_tune.loop.limits import Duration, Limits
 from lightning_tune.loop.opening import OpenSweep, open_sweep, store_of, sweep_folder
 from lightning_tune.loop.plan import Plan, make_plan
@@ -27,7 +30,7 @@ from lightning_tune.schedule import Scheduler
 from lightning_tune.search import Searcher
 from lightning_tune.store import Store
 from lightning_tune.track.loggers import TrialLoggers
-from lightning_tune.track.screen import Screen, make_screen
+from lightning_tune.track.screen import Mode, Screen, make_screen
 
 Score = Literal["best", "last"] | Callable[[tuple[float, ...]], float]
 _SPEC_FORMAT = 1
@@ -146,17 +149,17 @@ class TuneLoop:
         self.limits = Limits.of(
             max_trials=max_trials, max_time=max_time, target=target, patience=patience, min_delta=min_delta
         )
-        self.repeats = _whole("repeats", repeats, 1)
-        self.seed = _whole("seed", seed, 0)
+        self.repeats = whole("repeats", repeats, 1)
+        self.seed = whole("seed", seed, 0)
         self.baseline = baseline
         if constraint is not None and not callable(constraint):
             raise ArgumentError(
                 f"`constraint` must be a callable `config -> bool`, or None, got {constraint!r}."
             )
         self.constraint = constraint
-        self.executor = _inline(workers, executor, devices_per_trial)
-        _only("budget", budget, "epochs")
-        _only("budget_unit", budget_unit, "epochs")
+        self.executor = executor_of(workers, executor, devices_per_trial)
+        only("budget", budget, "epochs")
+        only("budget_unit", budget_unit, "epochs")
         self.devices_per_trial = devices_per_trial
         self.verbose = verbose
         self.trainer = trainer
@@ -164,12 +167,8 @@ class TuneLoop:
         self.store = store
         self.root_dir = root_dir
         self.name = name
-        self.keep_checkpoints = _whole("keep_checkpoints", keep_checkpoints, 0)
-        if not isinstance(checkpoint_every_s, int | float) or not checkpoint_every_s >= 0:
-            raise ArgumentError(
-                f"`checkpoint_every_s` must be at least 0 seconds, got {checkpoint_every_s!r}."
-            )
-        self.checkpoint_every_s = float(checkpoint_every_s)
+        self.keep_checkpoints = whole("keep_checkpoints", keep_checkpoints, 0)
+        self.checkpoint_every_s = not_negative("checkpoint_every_s", checkpoint_every_s)
         self.max_failures = max_failures
         FailurePolicy.of(max_failures, max_trials)
         self.amend = amend
@@ -209,7 +208,7 @@ class TuneLoop:
             coordinator = self._coordinator(plan, sweep, screen)
             self._greet(screen, plan, sweep)
             stack.enter_context(Signals(coordinator.interrupt).owned())
-            reason = self.executor.run(coordinator, self._runner(plan, sweep, coordinator.files))
+            reason = self.executor.run(coordinator, self._runner(plan, sweep, coordinator.keeper.files))
             if not coordinator.interrupted:
                 coordinator.failures.check_any_succeeded(sweep.history)
             result = Result(name=name, folder=folder, reason=reason, space=self.space, history=sweep.history)
@@ -217,7 +216,6 @@ class TuneLoop:
         return result
 
     # -- the parts of the sentence above
-    # ------------------------------------------------------------------------
 
     def _plan(self, model: Any, train: Any, validation: Any, datamodule: Any) -> Plan:
         plan = make_plan(
@@ -280,22 +278,19 @@ class TuneLoop:
     def _coordinator(self, plan: Plan, sweep: OpenSweep, screen: Screen) -> Coordinator:
         files = SweepFiles(sweep.folder)
         files.remove_leftovers()
-        open_session(sweep, plan.settings, screen)
         schedule = self.schedule.resolve(max_budget=plan.max_epochs, max_trials=self.limits.max_trials)
+        journal = Journal(name=sweep.name, store=sweep.store, history=sweep.history, listeners=[screen])
+        open_session(journal, plan.settings)
         return Coordinator(
-            name=sweep.name,
-            store=sweep.store,
-            history=sweep.history,
+            journal=journal,
+            keeper=Keeper(journal=journal, files=files, keep=self.keep_checkpoints),
             space=self.space,
             search=self.search,
             schedule=schedule,
             limits=self.limits,
             failures=FailurePolicy.of(self.max_failures, self.limits.max_trials),
-            files=files,
             seed=self.seed,
             baselines=plan.baselines,
-            keep_checkpoints=self.keep_checkpoints,
-            listeners=[screen],
         )
 
     def _runner(self, plan: Plan, sweep: OpenSweep, files: SweepFiles) -> TrialRunner:
@@ -315,7 +310,7 @@ class TuneLoop:
 
     def _screen(self, stack: ExitStack, plan: Plan) -> Screen:
         screen = make_screen(
-            os.environ.get("LIGHTNING_TUNE_SCREEN", "auto"),
+            cast(Mode, os.environ.get("LIGHTNING_TUNE_SCREEN", "auto")),
             space=self.space,
             objective=self.objective,
             max_trials=self._num_trials(),
@@ -345,26 +340,3 @@ class TuneLoop:
         for line in self.search.summary(self.space, result.history):
             screen.note(line)
         screen.note(f"ended: {result.reason}")
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ArgumentError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
-    return value
-
-
-def _only(name: str, value: Any, word: str) -> None:
-    if value != word:
-        raise ArgumentError(f"`{name}` must be {word!r} (the only one so far), got {value!r}.")
-
-
-def _inline(workers: Any, executor: Any, devices: Any) -> Executor:
-    if workers != 1 or isinstance(workers, bool):
-        raise ArgumentError(f"`workers` must be 1, got {workers!r}: worker processes are not available yet.")
-    if executor is not None and not isinstance(executor, InlineExecutor):
-        raise ArgumentError(
-            f"`executor` must be None or InlineExecutor() (the only one so far), got {executor!r}."
-        )
-    if devices not in (None, 1):
-        raise ArgumentError(f"`devices_per_trial` must be 1 or None, got {devices!r}.")
-    return executor or InlineExecutor()

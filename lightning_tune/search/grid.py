@@ -7,6 +7,7 @@ import numpy as np
 
 from lightning_tune.core.decision import Done
 from lightning_tune.core.events import Config
+from lightning_tune.core.grid import Grid
 from lightning_tune.core.history import History
 from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError
@@ -40,10 +41,14 @@ class GridSearch(Searcher):
 
     def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Done:
         """Return the first configuration of the grid that was not tried."""
-        for config in space.grid(self.points):
+        grid = Grid(space.nodes, self.points)
+        # taken in order, so at least as many of its first places are tried as there are suggestions
+        first = history.count("search") if len(history.spaces) == 1 else 0
+        for index in range(first, grid.size):
+            config = grid.at(index)
             if history.find(config) is None and history.allows(config):
                 return config
-        return Done(reason=f"all {self.size(space)} configurations of the grid were tried")
+        return Done(reason=f"all {grid.size} configurations of the grid were tried")
 
     def size(self, space: Space) -> int:
         """Return the number of configurations of the grid."""

@@ -15,6 +15,8 @@ from lightning_tune.execute import Assignment, Channel, Executor, InlineExecutor
 from lightning_tune.loop.coordinator import Coordinator
 from lightning_tune.loop.failures import FailurePolicy
 from lightning_tune.loop.files import SweepFiles
+from lightning_tune.loop.journal import Journal
+from lightning_tune.loop.keeping import Keeper
 from lightning_tune.loop.limits import Limits
 from lightning_tune.loop.opening import open_sweep
 from lightning_tune.schedule import FullBudget, Scheduler
@@ -94,17 +96,16 @@ def make_coordinator(
         amend=False,
         overwrite=False,
     )
+    journal = Journal(name="test", store=store, history=sweep.history)
     limits = {"max_time": None, "target": None, "patience": None, "min_delta": 0.0, **rest}
     return Coordinator(
-        name="test",
-        store=store,
-        history=sweep.history,
+        journal=journal,
+        keeper=Keeper(journal=journal, files=SweepFiles(folder), keep=1),
         space=space,
         search=search,
         schedule=(schedule or FullBudget()).resolve(max_budget=max_budget, max_trials=max_trials),
         limits=Limits.of(max_trials=max_trials, **limits),
         failures=FailurePolicy.of(10**6, max_trials),
-        files=SweepFiles(folder),
         seed=seed,
         baselines=baselines,
     )

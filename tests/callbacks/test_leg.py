@@ -53,7 +53,12 @@ def test_the_weightier_ending_wins(asked, ending):
 def test_a_report_takes_the_decision_and_the_step():
     training = leg(Channel(Decision(action="pause", reason="rung 1")))
     training.report(2.0, (0.5,), {})
-    assert (training.ending, training.reason, training.step, training.diverged) == ("pause", "rung 1", 2.0, False)
+    assert (training.ending, training.reason, training.step, training.diverged) == (
+        "pause",
+        "rung 1",
+        2.0,
+        False,
+    )
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

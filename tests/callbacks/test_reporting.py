@@ -64,7 +64,10 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's tips about work
 def test_each_validation_is_one_report_and_the_sanity_check_is_none():
     reports, *_ = fit(num_sanity_val_steps=2)
     assert [step for step, *_ in reports] == [1, 2, 3]
-    assert all(set(metrics) == {"val_acc", "val_loss"} | ({"train_loss"} if step > 1 else set()) for step, _, metrics in reports)
+    assert all(
+        set(metrics) == {"val_acc", "val_loss"} | ({"train_loss"} if step > 1 else set())
+        for step, _, metrics in reports
+    )
 
 
 def test_validations_in_the_middle_of_an_epoch_have_fractional_steps():
@@ -131,7 +134,9 @@ def test_a_monitor_that_is_not_logged_is_found_after_the_first_epoch():
         def on_train_epoch_start(self):
             Counting.epochs += 1
 
-    with pytest.raises(MonitorError, match=r"Logged are: train_loss, val_acc, val_loss. Did you mean 'val_acc'"):
+    with pytest.raises(
+        MonitorError, match=r"Logged are: train_loss, val_acc, val_loss. Did you mean 'val_acc'"
+    ):
         fit("val_accc", model=Counting(), max_epochs=9)
     assert Counting.epochs == 1
 

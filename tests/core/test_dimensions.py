@@ -23,7 +23,7 @@ def _float(low, high, log=False):
     return Float(low, high, log=log)
 
 
-# -- Float ----------------------------------------------------------------------------------------
+# -- Float
 
 
 def test_float_bounds_become_floats_and_equality_is_by_value():
@@ -148,7 +148,7 @@ def test_float_grid_of_one_point_is_the_centre():
     assert list(Float(0, 10, step=1).grid(3)) == [0.0, 5.0, 10.0]
 
 
-# -- Int ------------------------------------------------------------------------------------------
+# -- Int
 
 
 @st.composite

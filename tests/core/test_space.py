@@ -46,7 +46,7 @@ def test_the_examples_in_the_documentation_run(module):
     assert result.failed == 0
 
 
-# -- keys -----------------------------------------------------------------------------------------
+# -- keys
 
 
 def test_keys_are_short_and_in_order():
@@ -109,7 +109,7 @@ def test_equality_hash_pickle_and_copy():
     assert eval(repr(SPACE)) == SPACE
 
 
-# -- validation -----------------------------------------------------------------------------------
+# -- validation
 
 
 def test_validate_normalises():
@@ -201,7 +201,7 @@ def test_an_inactive_key_of_a_branch_below_an_inactive_branch():
         space.validate({"o": "b", "q": 1})
 
 
-# -- sampling, centre, grid -----------------------------------------------------------------------
+# -- sampling, centre, grid
 
 
 def test_sampling_depends_on_the_generator_alone_and_takes_one_number_a_dimension():

@@ -53,7 +53,9 @@ def test_a_checkpoint_comes_back_as_it_went_in(tmp_path):
     assert torch.equal(back["state_dict"]["w"], state["state_dict"]["w"])
 
 
-@pytest.mark.parametrize("content", [{"_instantiator": "os.system", "state_dict": {}}, {"_class_path": "x"}, [1, 2]])
+@pytest.mark.parametrize(
+    "content", [{"_instantiator": "os.system", "state_dict": {}}, {"_class_path": "x"}, [1, 2]]
+)
 def test_keys_that_name_classes_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "a.ckpt")
     with pytest.raises(CheckpointError, match="not one of ours"):
@@ -80,8 +82,7 @@ def test_a_paused_trials_best_weights_are_found():
 
 
 def test_the_users_own_line_is_shown_not_the_librarys():
-    try:
+    with pytest.raises(RuntimeError) as raised:
         torch.nn.Linear(2, 2)(torch.ones(3))
-    except RuntimeError as error:
-        assert last_user_frame(error).startswith(" (test_checkpoints.py:")
+    assert last_user_frame(raised.value).startswith(" (test_checkpoints.py:")
     assert last_user_frame(ValueError("never raised")) == ""

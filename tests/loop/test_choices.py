@@ -8,7 +8,12 @@ from lightning_tune.search import GridSearch, OneAtATimeSearch, RandomSearch
 
 @pytest.mark.parametrize(
     ("word", "kind"),
-    [("auto", RandomSearch), ("random", RandomSearch), ("grid", GridSearch), ("one_at_a_time", OneAtATimeSearch)],
+    [
+        ("auto", RandomSearch),
+        ("random", RandomSearch),
+        ("grid", GridSearch),
+        ("one_at_a_time", OneAtATimeSearch),
+    ],
 )
 def test_words_stand_for_searchers(word, kind):
     assert type(searcher(word)) is kind

@@ -24,7 +24,9 @@ def coordinator(max_trials=10, **settings):
 def complete(sweep, task, value=1.0):
     for step in range(1, int(task.budget) + 1):
         sweep.report(task.trial, task.leg, float(step), (value,), {"value": value})
-    return sweep.finish(LegEnd(trial=task.trial, leg=task.leg, step=task.budget, kind="completed", reason="done"))
+    return sweep.finish(
+        LegEnd(trial=task.trial, leg=task.leg, step=task.budget, kind="completed", reason="done")
+    )
 
 
 class Scripted(FullBudget):
@@ -64,8 +66,10 @@ def test_a_known_step_gets_its_old_decision_and_is_not_recorded_again():
     again = sweep.report(task.trial, task.leg, 1.0, (0.5,), {})
     assert first == again == Decision(action="pause", reason="rung 1: 1st of 1")
     assert sweep.history.seq == before
-    decided = [event for event in sweep.store.read("test") if isinstance(event, Decided)]
-    assert [(event.step, event.action, event.reason) for event in decided] == [(1.0, "pause", "rung 1: 1st of 1")]
+    decided = [event for event in sweep.journal.store.read("test") if isinstance(event, Decided)]
+    assert [(event.step, event.action, event.reason) for event in decided] == [
+        (1.0, "pause", "rung 1: 1st of 1")
+    ]
 
 
 def test_a_paused_trial_is_resumed_from_its_checkpoint_and_one_that_is_stopped_is_retired():
@@ -107,7 +111,7 @@ def test_an_interrupt_pauses_running_trials_and_hands_out_no_more():
     assert sweep.poll(0) == Decision(action="pause", reason="Ctrl-C")
     sweep.finish(LegEnd(trial=0, leg=0, step=1.0, kind="paused", reason="Ctrl-C"))
     assert sweep.next_jobs(1) == Done(reason="Ctrl-C")
-    assert isinstance(list(sweep.store.read("test"))[-1], TrialPaused)
+    assert isinstance(list(sweep.journal.store.read("test"))[-1], TrialPaused)
 
 
 def test_legs_cut_short_are_taken_up_first_after_a_restart():
@@ -162,7 +166,7 @@ def test_a_store_that_cannot_be_written_stops_the_sweep_not_the_trial(monkeypatc
     def full(*args, **kwargs):
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(sweep.store, "transaction", full)
+    monkeypatch.setattr(sweep.journal.store, "transaction", full)
     with pytest.raises(StoreError, match="disk is full"):
         sweep.report(0, 0, 1.0, (1.0,), {})
 
@@ -170,8 +174,8 @@ def test_a_store_that_cannot_be_written_stops_the_sweep_not_the_trial(monkeypatc
 def test_listeners_hear_every_event_in_order_after_the_history_has_it():
     heard = []
     sweep = coordinator()
-    sweep.listeners = [lambda event, history: heard.append((event, history.seq >= event.seq))]
+    sweep.journal.listeners = [lambda event, history: heard.append((event, history.seq >= event.seq))]
     (task,) = sweep.next_jobs(1)
     complete(sweep, task)
     assert all(folded for _, folded in heard)
-    assert [event for event, _ in heard] == list(sweep.store.read("test", after=1))
+    assert [event for event, _ in heard] == list(sweep.journal.store.read("test", after=1))

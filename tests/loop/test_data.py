@@ -14,7 +14,9 @@ def order(loader):
 
 def test_generators_of_loaders_are_put_back_wherever_they_are():
     first, second = (torch.Generator().manual_seed(seed) for seed in (1, 2))
-    sampled = DataLoader(TensorDataset(torch.arange(8)), batch_size=8, sampler=RandomSampler(range(8), generator=second))
+    sampled = DataLoader(
+        TensorDataset(torch.arange(8)), batch_size=8, sampler=RandomSampler(range(8), generator=second)
+    )
     train = {"a": loader(first), "b": [sampled]}
     loaders = Loaders(train, None, None)
     before = order(train["a"]), order(sampled)

@@ -42,7 +42,9 @@ def test_only_exceptions_count(max_failures, kinds, ends):
 
 def test_the_cause_is_chained():
     cause = ValueError("the cause")
-    end = LegEnd(trial=0, leg=0, step=0.0, kind="exception", reason="why", error="Traceback ...", exception=cause)
+    end = LegEnd(
+        trial=0, leg=0, step=0.0, kind="exception", reason="why", error="Traceback ...", exception=cause
+    )
     with pytest.raises(SweepFailedError, match="why") as failed:
         FailurePolicy.of(0, 1).check(end, NOTHING)
     assert failed.value.__cause__ is cause

@@ -32,7 +32,9 @@ def with_a_report(store, tmp_path):
     trial = TrialStarted(
         trial=0, group=0, config={"x": 0.5}, seed=0, space_version=1, origin="search", time=0.0
     )  # fmt: skip
-    store.append("s", [trial, LegStarted(trial=0, leg=0, budget=1.0, time=0.0), Reported(0, 0, 1.0, (0.5,), 0.0)])
+    store.append(
+        "s", [trial, LegStarted(trial=0, leg=0, budget=1.0, time=0.0), Reported(0, 0, 1.0, (0.5,), 0.0)]
+    )
 
 
 def test_a_new_sweep_declares_its_space(tmp_path):

@@ -30,7 +30,9 @@ def test_a_table_has_a_row_a_trial(result):
     assert frame["trial"].tolist() == [0, 1, 2, 3]
     assert frame["score"].tolist() == [trial.score for trial in result.trials]
     assert frame["config.lr"].tolist() == [trial.config["lr"] for trial in result.trials]
-    assert {"state", "epochs", "reason", "seed", "seconds", "metrics.val_acc", "metrics.val_loss"} <= set(frame.columns)
+    assert {"state", "epochs", "reason", "seed", "seconds", "metrics.val_acc", "metrics.val_loss"} <= set(
+        frame.columns
+    )
 
 
 def test_without_pandas_the_message_says_what_to_install(result, monkeypatch):

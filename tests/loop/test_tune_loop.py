@@ -46,7 +46,6 @@ def curves(result):
 
 
 # -- what it does
-# -------------------------------------------------------------------------------------------------
 
 
 def test_scores_equal_a_bare_trainers_bit_for_bit(tmp_path):
@@ -344,7 +343,6 @@ def test_enqueued_and_stopped_by_another_process(tmp_path):
 
 
 # -- what fails
-# ---------------------------------------------------------------------------------------------------
 
 
 class Fragile(pl.LightningModule):
@@ -434,7 +432,6 @@ def test_a_monitor_that_is_never_logged_names_those_that_are(tmp_path):
 
 
 # -- what it refuses
-# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

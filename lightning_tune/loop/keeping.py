@@ -1,0 +1,73 @@
+"""Which checkpoints a sweep keeps: those it needs to train on, and those of its best trials."""
+
+import time
+from dataclasses import dataclass
+
+from lightning_tune.core.events import CheckpointDeleted, CheckpointKind, CheckpointSaved
+from lightning_tune.core.trial import ENDED, Trial
+from lightning_tune.execute.base import CheckpointRef
+from lightning_tune.loop.files import SweepFiles
+from lightning_tune.loop.journal import Journal
+
+
+@dataclass(kw_only=True)
+class Keeper:
+    """Records checkpoint files and deletes those that are no longer wanted.
+
+    A deletion is recorded before the file goes; a file goes when the one that replaces it is in place.
+
+    Attributes:
+        journal: the sweep's events.
+        files: the sweep's folder.
+        keep: how many of the best trials keep their best weights and their last state once they have ended.
+    """
+
+    journal: Journal
+    files: SweepFiles
+    keep: int
+
+    def saved(self, trial: int, leg: int, step: float, kind: CheckpointKind, file: CheckpointRef) -> None:
+        """Record a checkpoint that is in place, then delete the one it replaces."""
+        old = self.journal.history.trials[trial].checkpoints.get(kind)
+        event = CheckpointSaved(
+            trial=trial,
+            leg=leg,
+            step=step,
+            kind=kind,
+            path=file.path,
+            size=file.size,
+            sha256=file.sha256,
+            time=time.time(),
+        )
+        self.journal.record(event, durable=True)
+        if old is not None and old.path != file.path:
+            self._delete(old)
+
+    def keeps(self, trial: int) -> bool:
+        """Return whether a trial is now among the best of the sweep."""
+        return any(leader.number == trial for leader in self.journal.history.leaders(self.keep))
+
+    def drop(self) -> None:
+        """Delete what ended trials no longer need."""
+        history = self.journal.history
+        kept = {trial.number for trial in history.leaders(self.keep)}
+        for trial in history.with_checkpoints:
+            for saved in list(trial.checkpoints.values()) if trial.state in ENDED else []:
+                if saved.kind == "pause" or trial.number not in kept:
+                    self._delete(saved)
+
+    def _delete(self, saved: CheckpointSaved) -> None:
+        self.journal.record(CheckpointDeleted(trial=saved.trial, path=saved.path, time=time.time()))
+        self.files.remove(saved.path)
+
+
+def newest_checkpoint(trial: Trial) -> CheckpointRef | None:
+    """Return the checkpoint that a trial trains on from, if it has one."""
+    kept = [trial.checkpoints[kind] for kind in ("pause", "last") if kind in trial.checkpoints]
+    newest = max(kept, key=lambda saved: saved.step, default=None)
+    return None if newest is None else ref_of(newest)
+
+
+def ref_of(saved: CheckpointSaved) -> CheckpointRef:
+    """Return what must be known of a checkpoint file to believe it."""
+    return CheckpointRef(path=saved.path, step=saved.step, size=saved.size, sha256=saved.sha256)

@@ -71,6 +71,10 @@ class Leg:
         """Return whether the coordinator keeps this trial's checkpoints."""
         return self._ask(lambda: self.channel.keeps(self.trial))
 
+    def save(self, kind: CheckpointKind, state: dict[str, Any]) -> None:
+        """Write a checkpoint of this moment; a disk that cannot take it ends the sweep, not the trial."""
+        self.saved = self._ask(lambda: self.write(kind, self.step, state))
+
     def take(self, decision: Decision) -> None:
         """Take over a decision; a stop outweighs a pause."""
         if decision.action != "continue":

@@ -79,9 +79,9 @@ class PauseHooks:
         if leg.ending in ("pause", "save") and self._ended_otherwise(trainer):
             leg.ending, leg.reason = None, ""
         if leg.ending in ("pause", "save"):
-            leg.saved = leg.write("pause", leg.step, self._state(trainer, module))
+            leg.save("pause", self._state(trainer, module))
         elif leg.ending is None and not leg.diverged and leg.keeps():
-            leg.saved = leg.write("last", leg.step, self._state(trainer, module))
+            leg.save("last", self._state(trainer, module))
 
     def _ended_otherwise(self, trainer: Any) -> bool:
         """Whether training would have ended here anyway: its last epoch, or somebody else's early stop."""

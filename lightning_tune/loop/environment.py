@@ -86,7 +86,12 @@ class Signals:
             self._terminated = True
         if self._count > 1:
             raise KeyboardInterrupt
-        self._interrupt("interrupted by Ctrl-C" if number == signal.SIGINT else "interrupted by SIGTERM")
+        name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+        self._interrupt(f"interrupted by {name}")
+        # a plain write: the handler may have interrupted one to the buffered stream
+        os.write(
+            2, f"\n{name}: ending with this epoch, everything is kept (once more ends at once)\n".encode()
+        )
 
 
 def from_environment(function: Callable[P, R]) -> Callable[P, R]:

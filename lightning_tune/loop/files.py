@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from lightning_tune.errors import CheckpointError
+from lightning_tune.errors import CheckpointError, StoreError
 from lightning_tune.execute.base import CheckpointRef
 
 _CHUNK = 1 << 22
@@ -34,12 +34,12 @@ class SweepFiles:
         """Write a file in one piece: afterwards the whole of it is on the disk under its name, or nothing is.
 
         Raises:
-            OSError: the disk is full, or the folder cannot be written.
+            StoreError: the disk is full, or the folder cannot be written.
         """
         target = self.folder / path
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 save(file)
@@ -48,6 +48,11 @@ class SweepFiles:
             size, digest = _measure(temporary)
             os.replace(temporary, target)
             _sync_folder(target.parent)
+        except OSError as error:
+            raise StoreError(
+                f"the checkpoint {target} cannot be written: {error.strerror or error}. What was recorded "
+                "before is kept; make room and fit again with the same `name=` to go on."
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
         return CheckpointRef(path=path, step=step, size=size, sha256=digest)

@@ -11,6 +11,7 @@ from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError
 from lightning_tune.loop.arguments import check_keys, split_config
 from lightning_tune.loop.packages import home_of
+from lightning_tune.track.mute import quiet
 
 _OURS = ("logger", "callbacks", "default_root_dir")
 
@@ -106,14 +107,15 @@ def trainer_recipe(
     recipe = TrainerRecipe(package=package, trainer=trainer, devices=devices, verbose=verbose)
     if isinstance(trainer, Mapping):
         _check_arguments(trainer, keys, package)
-        probe = package.Trainer(
-            **{
-                **recipe._arguments({}, [], "."),
-                "callbacks": [],
-                "enable_checkpointing": False,
-                "logger": False,
-            }
-        )
+        with quiet(package, verbose):
+            probe = package.Trainer(
+                **{
+                    **recipe._arguments({}, [], "."),
+                    "callbacks": [],
+                    "enable_checkpointing": False,
+                    "logger": False,
+                }
+            )
         check_trainer(probe)
         return recipe, float("inf") if "max_epochs" in keys else float(probe.max_epochs)
     if home_of(trainer) is not None and isinstance(trainer, package.Trainer):

@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from lightning_tune.errors import CheckpointError
+from lightning_tune.errors import CheckpointError, StoreError
 from lightning_tune.loop.files import SweepFiles
 
 
@@ -27,7 +27,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         file.write(b"half of the ne")
         raise OSError("no space left")
 
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(
+        StoreError, match="cannot be written: no space left. What was recorded before is kept"
+    ):
         files.write("trials/0/a.ckpt", 2.0, fail)
     assert files.check(ref).read_bytes() == b"old"
     assert len(list((tmp_path / "trials/0").iterdir())) == 1

@@ -57,20 +57,20 @@ class TrainerRecipe:
 
     def _arguments(self, config: Config, loggers: Sequence[Any], folder: str) -> dict[str, Any]:
         arguments = {
-            "enable_progress_bar": self.verbose,
-            "enable_model_summary": self.verbose,
             "default_root_dir": folder,
             "devices": self.devices or 1,
             **{name: copy.deepcopy(value) for name, value in self.trainer.items()},
             **split_config(config)[2],
             "logger": list(loggers) or False,
         }
-        callbacks = arguments.get("callbacks") or []
-        arguments["callbacks"] = callbacks = (
-            list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-        )
-        keeps = any(isinstance(entry, self.package.callbacks.Checkpoint) for entry in callbacks)
-        arguments.setdefault("enable_checkpointing", keeps)
+        callbacks = arguments["callbacks"] = _as_list(arguments.get("callbacks"))
+        kinds = self.package.callbacks
+        for switch, kind, wanted in (
+            ("enable_checkpointing", kinds.Checkpoint, False),
+            ("enable_progress_bar", kinds.ProgressBar, self.verbose),
+            ("enable_model_summary", kinds.ModelSummary, self.verbose),
+        ):
+            arguments.setdefault(switch, wanted or any(isinstance(entry, kind) for entry in callbacks))
         return arguments
 
     def _place(self, trainer: Any, pause: Any, reporting: Any, folder: str) -> None:
@@ -110,7 +110,7 @@ def trainer_recipe(
         with quiet(package, verbose):
             probe = package.Trainer(
                 **{
-                    **recipe._arguments({}, [], "."),
+                    **recipe._arguments(space.default(), [], "."),
                     "callbacks": [],
                     "enable_checkpointing": False,
                     "logger": False,
@@ -180,10 +180,17 @@ def _check_arguments(trainer: Mapping[str, Any], keys: Sequence[str], package: M
         raise ArgumentError(
             f"{'trainer.' + reserved[0]!r} cannot be searched: TuneLoop sets it for each trial."
         )
-    for callback in trainer.get("callbacks") or []:
+    for callback in _as_list(trainer.get("callbacks")):
         if home_of(callback) not in (None, package.__name__):
             raise ArgumentError(
                 f"the callback {type(callback).__name__} in `trainer` comes from `{home_of(callback)}`, but "
                 "the model "
                 f"from `{package.__name__}`: they do not work together."
             )
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    """Return Trainer's `callbacks`, which may be one or none, as a list of its own."""
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]

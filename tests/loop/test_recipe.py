@@ -1,0 +1,56 @@
+import lightning.pytorch as pl
+import pytest
+
+from lightning_tune.core.space import Choice, Float, Space
+from lightning_tune.errors import ArgumentError, UnknownArgumentError
+from lightning_tune.loop.recipe import data_recipe, model_recipe
+from lightning_tune.testing.models import tiny_data, tiny_module
+
+Tiny, TinyData = tiny_module(pl), tiny_data(pl)
+
+
+class Needs(pl.LightningModule):
+    def __init__(self, lr, width=3):
+        super().__init__()
+        self.lr, self.width = lr, width
+
+
+def test_a_class_is_built_from_its_part_of_the_configuration():
+    recipe, own = model_recipe(Needs, Space({"lr": Float(0, 1)}))
+    assert own is None
+    assert recipe.build({"lr": 0.5}, {"lr": 0.5}).lr == 0.5
+
+
+def test_a_required_argument_must_be_there_in_every_branch():
+    space = Space({"kind": Choice({"a": {"lr": Float(0, 1)}, "b": {}})})
+    with pytest.raises(UnknownArgumentError, match="'kind'"):
+        model_recipe(Needs, space)
+    branches = Space({"width": Choice({1: {"lr": Float(0, 1)}, 2: {}})})
+    with pytest.raises(UnknownArgumentError, match="needs the argument `lr`"):
+        model_recipe(Needs, branches)
+
+
+def test_an_instance_brings_its_values_and_keeps_those_that_are_not_searched():
+    recipe, own = model_recipe(Tiny(lr=0.3, dropout=0.2), Space({"lr": Float(0, 1)}))
+    assert own == {"lr": 0.3}
+    built = recipe.build({"lr": 0.7}, {"lr": 0.7})
+    assert (built.hparams["lr"], built.hparams["dropout"]) == (0.7, 0.2)
+
+
+def test_a_datamodule_instance_without_searched_keys_is_used_as_it_is():
+    data = TinyData(16)
+    recipe, own = data_recipe(data, Space({"lr": Float(0, 1)}))
+    assert recipe.build({}, {}) is data
+    assert own is None
+
+
+def test_a_datamodule_instance_with_searched_keys_is_built_anew():
+    recipe, own = data_recipe(TinyData(16), Space({"data.batch_size": Choice([8, 16])}))
+    assert own == {"data.batch_size": 16}
+    assert recipe.build({}, {"batch_size": 8}).batch_size == 8
+
+
+@pytest.mark.parametrize("wrong", [3, dict, "LitDigits"])
+def test_other_things_are_no_models(wrong):
+    with pytest.raises(ArgumentError, match="`model` must be a LightningModule class"):
+        model_recipe(wrong, Space({"lr": Float(0, 1)}))

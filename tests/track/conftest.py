@@ -29,3 +29,9 @@ def tiny() -> ModuleType:
 def wandb_files() -> ModuleType:
     """Give `wandb_files.py`: `read_runs`."""
     return _load("wandb_files")
+
+
+@pytest.fixture
+def story() -> ModuleType:
+    """Give `story.py`: a sweep to tell to a screen, event by event."""
+    return _load("story")

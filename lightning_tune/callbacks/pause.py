@@ -14,6 +14,7 @@ from typing import Any
 
 from lightning_tune.callbacks.leg import Leg
 from lightning_tune.callbacks.random_state import capture, restore
+from lightning_tune.core.decision import budget_reached
 
 _STATE = "lightning_tune_pause"
 _LEFT_OUT = (
@@ -63,7 +64,7 @@ class PauseHooks:
             return
         self.leg.poll()
         if epochs >= self.leg.budget:
-            self.leg.end("pause", f"reached {self.leg.budget:g} epochs")
+            self.leg.end("pause", budget_reached(self.leg.budget))
         elif (
             self.leg.ending is None and self.leg.save_due() and self.leg.accepts(self._state(trainer, module))
         ):

@@ -65,3 +65,8 @@ class Decision:
 
 
 CONTINUE = Decision(action="continue")
+
+
+def budget_reached(budget: float) -> str:
+    """Return the reason of a pause at the end of a leg."""
+    return f"reached {budget:g} epochs"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lightning_tune.core.decision import CONTINUE, Decision, Done, Resume, Start, Stop, Wait
+from lightning_tune.core.decision import CONTINUE, Decision, Done, Resume, Start, Stop, Wait, budget_reached
 from lightning_tune.core.events import (
     CheckpointKind,
     Config,
@@ -155,7 +155,25 @@ class Coordinator:
     def _cut_short(self, count: int) -> list[Task]:
         """Take up the legs that an earlier call of `fit` (or a kill) left unfinished."""
         waiting = [trial for trial in self.history.unfinished_legs if trial.number not in self._handed_out]
-        return [self._assign(trial) for trial in waiting[:count]]
+        return [self._assign(trial) for trial in waiting[:count] if not self._settled(trial)]
+
+    def _settled(self, trial: Trial) -> bool:
+        """Record the pause of a trial that had saved for it, and was killed before it could say so."""
+        saved = newest_checkpoint(trial)
+        if saved is None:
+            return False
+        decided = self.history.decision(trial.number, trial.leg, saved.step)
+        if decided is not None and decided.action == "pause":
+            reason = decided.reason
+        elif saved.step >= trial.budget:
+            reason = budget_reached(trial.budget)
+        else:
+            return False
+        paused = TrialPaused(
+            trial=trial.number, leg=trial.leg, step=saved.step, reason=reason, time=self.clock()
+        )
+        self.journal.record(paused, durable=True)
+        return True
 
     def _missing_members(self, count: int) -> list[Task]:
         """Bring every open group's members to the group's budget, starting those that do not exist yet."""

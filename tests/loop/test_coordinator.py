@@ -179,3 +179,34 @@ def test_listeners_hear_every_event_in_order_after_the_history_has_it():
     complete(sweep, task)
     assert all(folded for _, folded in heard)
     assert [event for event, _ in heard] == list(sweep.journal.store.read("test", after=1))
+
+
+@pytest.mark.parametrize("cause", ["decision", "budget"])
+def test_a_pause_that_was_saved_but_not_recorded_is_recorded_after_a_restart(cause):
+    """Killed between the checkpoint and the pause, the trial must not train an epoch past its rung."""
+    store = MemoryStore()
+    step = 1.0 if cause == "decision" else 3.0
+    script = [Start(budget=3.0)]
+    first = coordinator(store=store, schedule=Scripted(*script))
+    first.next_jobs(1)
+    first.report(0, 0, 1.0, (1.0,), {})
+    if cause == "budget":
+        first.history.decision(0, 0, 1.0)
+        first.report(0, 0, 3.0, (1.0,), {})
+    first.saved(0, 0, step, "pause", CheckpointRef(path="trials/0/p", step=step, size=3, sha256="abc"))
+    again = coordinator(store=store, schedule=Scripted())
+    assert again.next_jobs(1) == Done(reason="played")
+    trial = again.history.trials[0]
+    assert (trial.state, trial.step) == ("paused", step)
+    assert trial.reason == ("rung 1: 1st of 1" if cause == "decision" else "reached 3 epochs")
+
+
+def test_the_last_state_of_a_leg_that_did_not_end_is_not_trained_on_from():
+    """Killed between the last state and the end, the leg is run again: an early stop stays where it was."""
+    store = MemoryStore()
+    first = coordinator(store=store)
+    first.next_jobs(1)
+    first.report(0, 0, 1.0, (1.0,), {})
+    first.saved(0, 0, 1.0, "last", CheckpointRef(path="trials/0/l", step=1.0, size=3, sha256="abc"))
+    (task,) = coordinator(store=store).next_jobs(1)
+    assert (task.trial, task.leg, task.checkpoint) == (0, 0, None)

@@ -47,6 +47,8 @@ class PostgresStore(SqlStore[Session]):
         StoreError: the database cannot be reached, or a newer lightning-tune made its tables.
     """
 
+    window = 10_000  # each is a round trip for every table
+
     def __init__(self, url: str, *, busy_timeout_s: float = 30.0) -> None:
         parsed = _parse(url)
         require("psycopg", "postgres", "a store in PostgreSQL")

@@ -15,7 +15,7 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, bindparam, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,7 +28,6 @@ from lightning_tune.store.problems import RecordedAlreadyError, explained, no_su
 from lightning_tune.store.schema import SWEEPS
 from lightning_tune.store.transaction import SqlTransaction, read_window
 
-_WINDOW = 5_000  # so few that those of one window are gone before the garbage collector looks at them
 FIND_SWEEP = select(SWEEPS.c.id, SWEEPS.c.seq).where(SWEEPS.c.name == bindparam("name"))
 _RECORDS = select(SWEEPS.c.name, SWEEPS.c.spec, SWEEPS.c.created).order_by(SWEEPS.c.id)
 _parents: list[object] = []  # connections of a parent process: kept, since to drop one is to close it
@@ -70,6 +69,9 @@ class SqlStore(Store, Generic[SessionT]):
         self._sessions: dict[int, SessionT] = {}
         self._closed = False
         _open_stores.add(self)
+
+    window: ClassVar[int]
+    """How many events are read at once."""
 
     # -- what a database does in its own way -----------------------------------------------------------------
 
@@ -226,12 +228,13 @@ class SqlStore(Store, Generic[SessionT]):
     # -- reading ---------------------------------------------------------------------------------------------
 
     def _windows(self, sweep: int, after: int, last: int) -> Iterator[Event]:
-        for low in range(after, last, _WINDOW):
+        for low in range(after, last, self.window):
+            high = min(low + self.window, last)
             with self._reading() as connection:
-                events = read_window(connection, sweep, low, min(low + _WINDOW, last))
-            if len(events) != min(low + _WINDOW, last) - low:
+                events = read_window(connection, sweep, low, high)
+            if len(events) != high - low:
                 raise StoreError(
-                    f"{self._place}: events {low + 1} to {min(low + _WINDOW, last)} of the sweep are not all "
+                    f"{self._place}: events {low + 1} to {high} of the sweep are not all "
                     "there. Either it was deleted just now, or the database is damaged: put back a copy of "
                     "it."
                 )

@@ -69,6 +69,8 @@ class SQLiteStore(SqlStore[_Session]):
         'digits'
     """
 
+    window = 1_000  # so few that they are folded and gone before the garbage collector looks at them
+
     def __init__(self, path: str | Path, *, busy_timeout_s: float = 30.0) -> None:
         self.path = Path(path).expanduser().resolve()
         place = f"the store {self.path}"

@@ -7,7 +7,6 @@ import pytest
 
 from lightning_tune.core.events import StopRequested
 from lightning_tune.errors import StoreError, SweepExistsError
-from lightning_tune.store import sql
 from lightning_tune.store.sqlite import SQLiteStore
 from lightning_tune.testing.store_contract import numbered, one_of_each, same
 
@@ -19,7 +18,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("window", [1, 3, 13, 14, 15, 100])
 def test_windows_of_any_size(path: Path, monkeypatch: pytest.MonkeyPatch, window: int) -> None:
-    monkeypatch.setattr(sql, "_WINDOW", window)
+    monkeypatch.setattr(SQLiteStore, "window", window)
     with SQLiteStore(path) as store:
         store.create("a", {}, 0.0)
         store.append("a", one_of_each())

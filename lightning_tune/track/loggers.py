@@ -177,9 +177,7 @@ class TrialLoggers:
         if isinstance(item, str) and item in NAMES:
             return self._named(item)
         if self._is(item, "WandbLogger"):
-            wandb_runs.check_available()
-            template = WandbTemplate.of(item, quiet=not self.verbose)
-            return _Source(label=_WANDB, make=partial(template.make, self.package))
+            return self._wandb_source(WandbTemplate.of(item, quiet=not self.verbose))
         if isinstance(item, self._class("logger", "Logger")):
             return self._shared_source(item)
         if callable(item) and not isinstance(item, type) and not _looks_like_logger(item):
@@ -188,14 +186,16 @@ class TrialLoggers:
 
     def _named(self, name: str) -> _Source:
         if name == "wandb":
-            wandb_runs.check_available()
-            make = WandbTemplate(quiet=not self.verbose).make
-            return _Source(label=_WANDB, make=partial(make, self.package))
+            return self._wandb_source(WandbTemplate(quiet=not self.verbose))
         if name == "tensorboard":
             if not available("tensorboardX"):
                 require("tensorboard", "tensorboard", "logger='tensorboard'")
             return _Source(label="TensorBoardLogger", make=partial(tensorboard_runs.make, self.package))
         return _Source(label="CSVLogger", make=partial(csv_runs.make, self.package))
+
+    def _wandb_source(self, template: WandbTemplate) -> _Source:
+        wandb_runs.check_available(template)
+        return _Source(label=_WANDB, make=partial(template.make, self.package))
 
     def _shared_source(self, logger: Any) -> _Source:
         name = type(logger).__name__

@@ -10,6 +10,7 @@ which sends the folders of one id in the order of their start, so that they merg
 """
 
 import importlib
+import inspect
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -95,20 +96,40 @@ class WandbTemplate:
         return logger
 
 
-def check_available() -> None:
+def check_available(template: WandbTemplate) -> None:
     """Refuse W&B where it cannot work, before anything trains.
 
     Raises:
         MissingDependencyError: it is not installed.
-        ArgumentError: a run is open in this process: every trial would join it.
+        ArgumentError: a run is open in this process, which every trial would join; or W&B is to be online and
+            has no credentials, so that it would ask for them (or fail) in the middle of the sweep.
     """
     wandb = require("wandb", "wandb", "logger='wandb'")
     if getattr(wandb, "run", None) is not None:
         raise ArgumentError(
             f"`logger` asks for a W&B run a trial, but the run {wandb.run.id} is open in this process and "
-            f"trials "
-            "would join it: call `wandb.finish()` before the sweep."
+            "trials would join it: call `wandb.finish()` before the sweep."
         )
+    if _mode(wandb, template) in ("online", "shared") and not _has_credentials(wandb):
+        raise ArgumentError(
+            "`logger` asks for W&B, which finds no API key here. Run `wandb login` once, or stay offline: "
+            "set WANDB_MODE=offline in the environment, or pass logger=WandbLogger(offline=True)."
+        )
+
+
+def _mode(wandb: ModuleType, template: WandbTemplate) -> str:
+    """Return how W&B will run: as the template says, or else the environment, or else W&B's own settings."""
+    brought = template.settings.get("settings")
+    named = brought.get("mode") if isinstance(brought, dict) else getattr(brought, "mode", None)
+    given = template.settings.get("mode") or named or os.environ.get("WANDB_MODE")
+    return str(given or wandb.setup().settings.mode)
+
+
+def _has_credentials(wandb: ModuleType) -> bool:
+    """Ask W&B whether it has credentials, without letting it ask the user."""
+    if "prompt" in inspect.signature(wandb.login).parameters:
+        return bool(wandb.login(prompt=False, verify=False))
+    return wandb.api.api_key is not None  # older versions
 
 
 def run_id(info: TrialInfo) -> str:

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning_tune.core.outcome import TrialInfo
 from lightning_tune.errors import ArgumentError, MissingDependencyError
 from lightning_tune.track import loggers as loggers_module
+from lightning_tune.track import tensorboard_runs
 from lightning_tune.track.loggers import TrialLoggers
 from lightning_tune.track.mute import quiet
 
@@ -208,3 +209,37 @@ def test_it_travels_to_another_process(package: ModuleType, tmp_path: Path, tiny
     assert type(shared) is package.loggers.CSVLogger
     csv = cloudpickle.loads(cloudpickle.dumps(_loggers("csv", tmp_path, package)))
     assert type(csv.open(tiny.info(tmp_path))[0]) is package.loggers.CSVLogger
+
+
+def test_an_outcome_that_cannot_be_written_costs_one_warning(tmp_path: Path, tiny: ModuleType) -> None:
+    loggers = _loggers("csv", tmp_path)
+    for number in (0, 1):
+        (tiny.info(tmp_path, number).folder / "csv" / "outcome.json").mkdir(parents=True)
+    opened = loggers.open(tiny.info(tmp_path))
+    with pytest.warns(UserWarning, match=r"CSVLogger failed \(closing it: IsADirectoryError"):
+        loggers.close(opened, tiny.info(tmp_path), tiny.done())
+    loggers.close(loggers.open(tiny.info(tmp_path, 1)), tiny.info(tmp_path, 1), tiny.done())
+
+
+def test_a_configuration_that_cannot_be_logged_costs_the_logger(
+    tmp_path: Path, tiny: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(params: Any) -> Any:
+        raise TypeError("no such type")
+
+    monkeypatch.setattr(tensorboard_runs, "_start_record", refuse)
+    loggers = _loggers("tensorboard", tmp_path)
+    with pytest.warns(
+        UserWarning, match=r"TensorBoardLogger failed \(log_hyperparams: TypeError: no such type\)"
+    ):
+        opened = loggers.open(tiny.info(tmp_path))
+    assert opened[0].log_metrics({"a": 1.0}, step=0) is None
+    loggers.close(opened, tiny.info(tmp_path), tiny.done())
+
+
+def test_a_callables_refusal_of_an_argument_is_raised(tmp_path: Path, tiny: ModuleType) -> None:
+    def make(info: TrialInfo) -> Any:
+        raise ArgumentError("no")
+
+    with pytest.raises(ArgumentError, match="no"):
+        _loggers(make, tmp_path).open(tiny.info(tmp_path))

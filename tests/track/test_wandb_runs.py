@@ -120,3 +120,31 @@ def test_a_run_that_cannot_be_opened_costs_the_logger_not_the_trial(
     for number in range(1, 6):
         assert loggers.open(tiny.info(tmp_path, number))[0].experiment.anything(1) is None
     assert len(calls) == 3  # then it is not tried again
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_online_without_credentials_is_refused_before_anything_trains(
+    old: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OldApi:
+        api_key: str | None = None
+
+    def old_login(key: str | None = None) -> bool:
+        raise AssertionError("it would ask the user")
+
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    if old:
+        monkeypatch.setattr(wandb, "login", old_login)
+        monkeypatch.setattr(wandb, "api", OldApi)
+    else:
+        monkeypatch.setattr(wandb, "login", lambda prompt, verify: False)
+    arguments = {"package": lightning.pytorch, "sweep": "digits", "root": tmp_path}
+    with pytest.raises(ArgumentError, match="no API key here.*wandb login.*WANDB_MODE=offline"):
+        TrialLoggers("wandb", **arguments)
+    TrialLoggers(WandbLogger(offline=True), **arguments)
+    TrialLoggers(WandbLogger(settings=wandb.Settings(mode="offline")), **arguments)
+    if old:
+        OldApi.api_key = "x"
+        TrialLoggers("wandb", **arguments)

@@ -13,7 +13,7 @@ def user_frame(traceback: str) -> str | None:
     r"""Return "file.py:12" for the innermost frame outside of installed packages; None without one.
 
     Example:
-        >>> user_frame('Traceback ...\\n  File "/home/me/model.py", line 12, in forward\\nValueError: bad')
+        >>> user_frame('Traceback ...\n  File "/home/me/model.py", line 12, in forward\nValueError: bad')
         'model.py:12'
     """
     own = [match for match in _FRAME.finditer(traceback) if not _installed(match["file"])]

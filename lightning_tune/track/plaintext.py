@@ -68,7 +68,7 @@ def duration_range(low_s: float, high_s: float) -> str:
 
     Example:
         >>> duration_range(170, 310), duration_range(0, 40), duration_range(61, 62)
-        ('3-5 min', 'under 40 s', 'about 60 s')
+        ('3-6 min', 'under 40 s', 'about 60 s')
     """
     unit, seconds, grain = _unit(high_s)
     low, high = math.floor(low_s / seconds / grain + 0.5) * grain, math.ceil(high_s / seconds / grain) * grain

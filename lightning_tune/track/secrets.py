@@ -20,8 +20,8 @@ def without_secrets(arguments: Sequence[str]) -> Iterator[str]:
     """Yield a command line's arguments, with `***` for values that are named like secrets or look like one.
 
     Example:
-        >>> list(without_secrets(["train.py", "--api-key", "abc", "--store=postgresql://me:pw@host/db",
-        "--lr=0.1"])) ['train.py', '--api-key', '***', '--store=postgresql://me:***@host/db', '--lr=0.1']
+        >>> list(without_secrets(["--api-key", "abc", "--store=postgresql://me:pw@host/db", "--lr=0.1"]))
+        ['--api-key', '***', '--store=postgresql://me:***@host/db', '--lr=0.1']
     """
     hide_next = False
     for argument in arguments:

@@ -65,7 +65,7 @@ def newest_checkpoint(trial: Trial) -> CheckpointRef | None:
     """Return the checkpoint that a trial trains on from, if it has one.
 
     The last state of the leg that is being run was saved by a fit that had ended and was killed before it
-    could say so. Training on from there could go past that end (an early stop), so the leg is run again instead.
+    could say so. Training on from there could go past that end (an early stop), so the leg is run again.
     """
     kept = [saved for kind in ("pause", "last") if (saved := trial.checkpoints.get(kind)) is not None]
     kept = [saved for saved in kept if saved.kind == "pause" or saved.leg < trial.leg]

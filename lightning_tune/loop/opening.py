@@ -92,6 +92,15 @@ def store_of(store: Store | str | Path | None, folder: Path) -> Store:
     return open_store(folder / "sweep.db" if store is None else store)
 
 
+def resumed_note(sweep: OpenSweep) -> list[str]:
+    """Return what a user should know of a sweep that goes on: how many trials were kept."""
+    if not sweep.resumed:
+        return []
+    ended = sum(trial.ended is not None for trial in sweep.history)
+    rest = len(sweep.history) - ended
+    return [f"resumed: {ended} finished trials kept" + (f", {rest} to be taken up again" if rest else "")]
+
+
 def _resume(
     name: str,
     folder: Path,

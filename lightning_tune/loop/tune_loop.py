@@ -15,13 +15,14 @@ from lightning_tune.execute import Executor
 from lightning_tune.loop.checks import executor_of, not_negative, only, whole
 from lightning_tune.loop.choices import scheduler, searcher
 from lightning_tune.loop.coordinator import Coordinator
+from lightning_tune.loop.dispatcher import Dispatcher
 from lightning_tune.loop.environment import Signals, from_environment, undisturbed
 from lightning_tune.loop.failures import FailurePolicy
 from lightning_tune.loop.files import SweepFiles
 from lightning_tune.loop.journal import Journal
 from lightning_tune.loop.keeping import Keeper
 from lightning_tune.loop.limits import Duration, Limits
-from lightning_tune.loop.opening import OpenSweep, open_sweep, store_of, sweep_folder
+from lightning_tune.loop.opening import OpenSweep, open_sweep, resumed_note, store_of, sweep_folder
 from lightning_tune.loop.plan import Plan, make_plan
 from lightning_tune.loop.result import Result
 from lightning_tune.loop.runner import TrialRunner
@@ -281,16 +282,24 @@ class TuneLoop:
         schedule = self.schedule.resolve(max_budget=plan.max_epochs, max_trials=self.limits.max_trials)
         journal = Journal(name=sweep.name, store=sweep.store, history=sweep.history, listeners=[screen])
         open_session(journal, plan.settings)
-        return Coordinator(
+        keeper = Keeper(journal=journal, files=files, keep=self.keep_checkpoints)
+        dispatcher = Dispatcher(
             journal=journal,
-            keeper=Keeper(journal=journal, files=files, keep=self.keep_checkpoints),
+            keeper=keeper,
             space=self.space,
             search=self.search,
             schedule=schedule,
             limits=self.limits,
-            failures=FailurePolicy.of(self.max_failures, self.limits.max_trials),
             seed=self.seed,
             baselines=plan.baselines,
+        )
+        return Coordinator(
+            journal=journal,
+            keeper=keeper,
+            dispatcher=dispatcher,
+            schedule=schedule,
+            limits=self.limits,
+            failures=FailurePolicy.of(self.max_failures, self.limits.max_trials),
         )
 
     def _runner(self, plan: Plan, sweep: OpenSweep, files: SweepFiles) -> TrialRunner:
@@ -328,15 +337,9 @@ class TuneLoop:
         schedule = self.schedule.resolve(max_budget=plan.max_epochs, max_trials=self.limits.max_trials)
         cost = schedule.cost(self._num_trials(), self.repeats, "epochs")
         screen.start(f"sweep {sweep.name}: {cost}. In {sweep.folder}")
-        if sweep.resumed:
-            ended = sum(trial.ended is not None for trial in sweep.history)
-            rest = len(sweep.history) - ended
-            more = f", {rest} to be taken up again" if rest else ""
-            screen.note(f"resumed: {ended} finished trials kept{more}")
-        for note in plan.notes:
+        for note in [*resumed_note(sweep), *plan.notes]:
             screen.note(note)
 
     def _farewell(self, screen: Screen, result: Result) -> None:
-        for line in self.search.summary(self.space, result.history):
+        for line in [*self.search.summary(self.space, result.history), f"ended: {result.reason}"]:
             screen.note(line)
-        screen.note(f"ended: {result.reason}")

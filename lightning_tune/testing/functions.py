@@ -13,6 +13,7 @@ from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Space
 from lightning_tune.execute import Assignment, Channel, Executor, InlineExecutor, LegEnd, Task
 from lightning_tune.loop.coordinator import Coordinator
+from lightning_tune.loop.dispatcher import Dispatcher
 from lightning_tune.loop.failures import FailurePolicy
 from lightning_tune.loop.files import SweepFiles
 from lightning_tune.loop.journal import Journal
@@ -98,16 +99,26 @@ def make_coordinator(
     )
     journal = Journal(name="test", store=store, history=sweep.history)
     limits = {"max_time": None, "target": None, "patience": None, "min_delta": 0.0, **rest}
-    return Coordinator(
+    keeper = Keeper(journal=journal, files=SweepFiles(folder), keep=1)
+    checked = Limits.of(max_trials=max_trials, **limits)
+    resolved = (schedule or FullBudget()).resolve(max_budget=max_budget, max_trials=max_trials)
+    dispatcher = Dispatcher(
         journal=journal,
-        keeper=Keeper(journal=journal, files=SweepFiles(folder), keep=1),
+        keeper=keeper,
         space=space,
         search=search,
-        schedule=(schedule or FullBudget()).resolve(max_budget=max_budget, max_trials=max_trials),
-        limits=Limits.of(max_trials=max_trials, **limits),
-        failures=FailurePolicy.of(10**6, max_trials),
+        schedule=resolved,
+        limits=checked,
         seed=seed,
         baselines=baselines,
+    )
+    return Coordinator(
+        journal=journal,
+        keeper=keeper,
+        dispatcher=dispatcher,
+        schedule=resolved,
+        limits=checked,
+        failures=FailurePolicy.of(10**6, max_trials),
     )
 
 

@@ -1,0 +1,247 @@
+"""What to do next: legs cut short, repeats that are missing, then what scheduler and searcher want."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from lightning_tune.core.decision import Done, Resume, Start, Stop, Wait, budget_reached
+from lightning_tune.core.events import Config, LegStarted, Origin, TrialEnded, TrialPaused, TrialStarted
+from lightning_tune.core.history import History
+from lightning_tune.core.outcome import Outcome
+from lightning_tune.core.rng import generator, trial_seed
+from lightning_tune.core.space import Space
+from lightning_tune.core.trial import Trial
+from lightning_tune.execute.base import Assignment, CheckpointRef, LegEnd, Retire, Task
+from lightning_tune.loop.journal import Journal
+from lightning_tune.loop.keeping import Keeper, newest_checkpoint
+from lightning_tune.loop.limits import Limits
+from lightning_tune.schedule.base import Scheduler
+from lightning_tune.search.base import Searcher
+
+
+@dataclass(kw_only=True)
+class Dispatcher:
+    """Turns what searcher and scheduler decide into tasks, each recorded before it is handed out.
+
+    Attributes:
+        journal: the sweep's events.
+        keeper: its checkpoints.
+        space, search, schedule, limits: what decides.
+        seed: the sweep's seed.
+        baselines: configurations to try first, in order.
+        clock: seconds since the epoch; replaced in tests.
+        handed_out: the trials that a worker is training now.
+    """
+
+    journal: Journal
+    keeper: Keeper
+    space: Space
+    search: Searcher
+    schedule: Scheduler
+    limits: Limits
+    seed: int = 0
+    baselines: Sequence[Config] = ()
+    clock: Callable[[], float] = time.time
+    handed_out: set[int] = field(default_factory=set)
+
+    @property
+    def history(self) -> History:
+        """All trials so far."""
+        return self.journal.history
+
+    def tasks(self, count: int, elapsed_s: float) -> Sequence[Task] | Wait | Done:
+        """Return up to `count` tasks, or why there are none."""
+        tasks = self._requested_stops() or self._cut_short(count) or self._missing_members(count)
+        return tasks if tasks else self._scheduled(count, elapsed_s)
+
+    def end(self, trial: Trial, end: LegEnd) -> None:
+        """Record that a trial will not train on, and drop what nobody needs any more."""
+        failed = end.kind not in ("completed", "stopped")
+        ended = TrialEnded(
+            trial=trial.number,
+            leg=end.leg,
+            step=end.step,
+            state="failed" if failed else "completed" if end.kind == "completed" else "stopped",
+            reason=end.reason,
+            cause=end.kind if failed else "",
+            error=end.error,
+            time=self.clock(),
+        )
+        self.journal.record(ended, durable=True)
+        self.keeper.drop()
+
+    def pause(self, trial: Trial, step: float, reason: str) -> None:
+        """Record that a trial has paused."""
+        paused = TrialPaused(trial=trial.number, leg=trial.leg, step=step, reason=reason, time=self.clock())
+        self.journal.record(paused, durable=True)
+
+    def stop(self, trial: Trial, reason: str) -> Retire:
+        """End a paused trial; its loggers are told by whoever takes the task."""
+        self.end(
+            trial, LegEnd(trial=trial.number, leg=trial.leg, step=trial.step, kind="stopped", reason=reason)
+        )
+        return Retire(
+            trial=trial.number,
+            group=trial.group,
+            leg=trial.leg,
+            config=trial.config,
+            seed=trial.seed,
+            outcome=outcome_of(trial),
+        )
+
+    def _requested_stops(self) -> list[Task]:
+        """End the paused trials that a user asked to stop; running ones end at their next report."""
+        asked = [trial for trial in self.history.resumable if trial.state == "paused" and trial.stop_request]
+        return [self.stop(trial, trial.stop_request or "") for trial in asked]
+
+    def _cut_short(self, count: int) -> list[Task]:
+        """Take up the legs that an earlier call of `fit` (or a kill) left unfinished."""
+        waiting = [trial for trial in self.history.unfinished_legs if trial.number not in self.handed_out]
+        return [self._assign(trial) for trial in waiting[:count] if not self._settled(trial)]
+
+    def _settled(self, trial: Trial) -> bool:
+        """Record the pause of a trial that had saved for it, and was killed before it could say so."""
+        saved = newest_checkpoint(trial)
+        if saved is None:
+            return False
+        decided = self.history.decision(trial.number, trial.leg, saved.step)
+        if decided is not None and decided.action == "pause":
+            reason = decided.reason
+        elif saved.step >= trial.budget:
+            reason = budget_reached(trial.budget)
+        else:
+            return False
+        self.pause(trial, saved.step, reason)
+        return True
+
+    def _missing_members(self, count: int) -> list[Task]:
+        """Bring every open group's members to the group's budget, starting those that do not exist yet."""
+        if self.history.repeats == 1:
+            return []
+        tasks: list[Task] = []
+        for group in self.history.open_groups:
+            if group.state == "failed":
+                continue
+            budget = group.budget
+            behind = [
+                member for member in group.members if member.state == "paused" and member.budget < budget
+            ]
+            for member in behind[: count - len(tasks)]:
+                tasks.append(self._begin_leg(member, budget))
+            while len(group.members) < group.repeats and len(tasks) < count:
+                tasks.append(
+                    self._start(Start(budget=budget, config=group.config), "repeat", group=group.number)
+                )
+        return tasks
+
+    def _scheduled(self, count: int, elapsed_s: float) -> Sequence[Task] | Wait | Done:
+        tasks: list[Task] = []
+        ended = self.limits.reached(self.history, elapsed_s)
+        for job in self.schedule.next_jobs(self.history, count):
+            match job:
+                case Resume():
+                    members = [
+                        member for member in self.history.group(job.group).members if member.state != "failed"
+                    ]
+                    tasks.append(self._begin_leg(members[0], job.budget))
+                case Stop():
+                    members = self.history.group(job.group).members
+                    tasks.extend(
+                        self.stop(member, job.reason) for member in members if member.state == "paused"
+                    )
+                case Start():
+                    if ended is not None:
+                        return tasks or self._ending(Done(reason=ended))
+                    config = self._next_config(job)
+                    if not isinstance(config, tuple):
+                        return tasks or self._ending(config)
+                    tasks.append(self._start(replace(job, config=config[0]), *config[1:]))
+                    ended = self.limits.reached(self.history, elapsed_s)
+                case Wait() | Done():
+                    return tasks or self._ending(job)
+        return tasks
+
+    def _ending(self, answer: Wait | Done) -> Wait | Done:
+        """A sweep is done only when nothing runs any more."""
+        if isinstance(answer, Done) and self.handed_out:
+            return Wait(reason=answer.reason)
+        return answer
+
+    def _next_config(self, job: Start) -> tuple[Config, Origin, int | None] | Wait | Done:
+        """Return what to start: the scheduler's own, an enqueued one, a baseline, or the searcher's."""
+        if job.config is not None:
+            return job.config, "schedule", None
+        for request in self.history.waiting_requests:
+            return request.config, "enqueued", request.number
+        tried = self.history.count("baseline")
+        if tried < len(self.baselines):
+            return self.baselines[tried], "baseline", tried
+        number = self.history.num_groups
+        suggestion = self.search.suggest(self.space, self.history, generator(self.seed, "search", number))
+        return suggestion if isinstance(suggestion, Wait | Done) else (suggestion, "search", None)
+
+    def _start(
+        self, job: Start, origin: Origin, source: int | None = None, group: int | None = None
+    ) -> Assignment:
+        number = len(self.history)
+        now = self.clock()
+        started = TrialStarted(
+            trial=number,
+            group=number if group is None else group,
+            config=dict(job.config or {}),
+            seed=trial_seed(self.seed, number),
+            space_version=max(self.history.spaces),
+            origin=origin,
+            source=source,
+            parent=job.parent,
+            time=now,
+        )
+        self.journal.record(
+            started, LegStarted(trial=number, leg=0, budget=job.budget, time=now), durable=True
+        )
+        return self._assign(self.history.trials[number])
+
+    def _begin_leg(self, trial: Trial, budget: float) -> Assignment:
+        newest = newest_checkpoint(trial)
+        self.journal.record(
+            LegStarted(
+                trial=trial.number,
+                leg=trial.leg + 1,
+                budget=budget,
+                checkpoint=None if newest is None else newest.path,
+                time=self.clock(),
+            ),
+            durable=True,
+        )
+        return self._assign(trial)
+
+    def _assign(self, trial: Trial) -> Assignment:
+        """Hand out a trial's newest leg, from its newest checkpoint that is still what was saved."""
+        self.handed_out.add(trial.number)
+        return Assignment(
+            trial=trial.number,
+            group=trial.group,
+            leg=trial.leg,
+            config=trial.config,
+            seed=trial.seed,
+            budget=trial.budget,
+            checkpoint=newest_checkpoint(trial) or self._inherited(trial),
+            trained=bool(trial.rows) or trial.leg > 0,
+        )
+
+    def _inherited(self, trial: Trial) -> CheckpointRef | None:
+        """Return the checkpoint of the trial that this one was started from, if it was."""
+        return None if trial.parent is None else newest_checkpoint(self.history.trials[trial.parent])
+
+
+def outcome_of(trial: Trial) -> Outcome:
+    """Return how a trial stands, as a plain value."""
+    return Outcome(
+        state=trial.state,
+        score=trial.score,
+        step=trial.step,
+        best_step=trial.best_step,
+        reason=trial.reason,
+        cause=trial.cause,
+        error=trial.error,
+    )

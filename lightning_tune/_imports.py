@@ -14,7 +14,7 @@ def require(package: str, extra: str, feature: str) -> ModuleType:
 
     Args:
         package: the module to import, e.g. `"rich.table"`.
-        extra: the extra of our distribution that brings it, e.g. `"rich"`.
+        extra: the extra of our distribution that brings it, e.g. `"rich"`; "" for a core dependency.
         feature: what needs it, as the subject of a sentence, e.g. `"the live table"`.
 
     Raises:
@@ -27,9 +27,10 @@ def require(package: str, extra: str, feature: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ImportError as error:
+        brings = f"{DISTRIBUTION}[{extra}]" if extra else DISTRIBUTION
         raise MissingDependencyError(
             f"{feature} needs the package `{package.partition('.')[0]}`, which cannot be imported ({error}). "
-            f"Install it with: pip install '{DISTRIBUTION}[{extra}]'"
+            f"Install it with: pip install '{brings}'"
         ) from error
 
 

@@ -19,3 +19,5 @@ def test_what_is_missing_names_the_feature_the_package_and_the_line_that_install
     assert message.startswith("the live table needs the package `no_such_package_at_all`")
     assert "pip install 'lightning-tuneloop[rich]'" in message
     assert isinstance(missing.value, ImportError)
+    with pytest.raises(MissingDependencyError, match="pip install 'lightning-tuneloop'$"):
+        require("no_such_package_at_all", "", "logger='wandb'")

@@ -139,6 +139,14 @@ def trainer_recipe(
     )
 
 
+def loggers_of(trainer: Any) -> Any:
+    """Return the loggers that a user gave to a template Trainer; True (the default) where there are none."""
+    if home_of(trainer) is None:
+        return True
+    own = [logger for logger in trainer.loggers if not _is_default(logger)]
+    return own or bool(trainer.loggers)
+
+
 def check_trainer(trainer: Any) -> None:
     """Refuse Trainers that a trial cannot use, each with its reason.
 
@@ -187,6 +195,11 @@ def _check_arguments(trainer: Mapping[str, Any], keys: Sequence[str], package: M
                 "the model "
                 f"from `{package.__name__}`: they do not work together."
             )
+
+
+def _is_default(logger: Any) -> bool:
+    """Whether a logger is the one that a Trainer makes when it is told nothing."""
+    return type(logger).__name__ in ("TensorBoardLogger", "CSVLogger") and logger.name == "lightning_logs"
 
 
 def _as_list(callbacks: Any) -> list[Any]:

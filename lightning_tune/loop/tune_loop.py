@@ -27,6 +27,7 @@ from lightning_tune.loop.plan import Plan, make_plan
 from lightning_tune.loop.result import Result
 from lightning_tune.loop.runner import TrialRunner
 from lightning_tune.loop.session import open_session
+from lightning_tune.loop.trainers import loggers_of
 from lightning_tune.schedule import Scheduler
 from lightning_tune.search import Searcher
 from lightning_tune.store import Store
@@ -70,7 +71,7 @@ class TuneLoop:
         budget_unit: how it is counted: "epochs".
         verbose: keep Lightning's own messages, progress bars and summaries.
         trainer: Trainer arguments, a Trainer that was not fitted (each trial gets a copy), or a callable
-            `config -> Trainer`.
+            `config -> Trainer`. A template's own loggers are used where `logger` is left out.
         logger: as Trainer's, or "wandb", "tensorboard", "csv", a list of these, or a callable `trial ->
             Logger`.
         store: a path or URL of a database; None is `<root_dir>/<name>/sweep.db`.
@@ -200,6 +201,13 @@ class TuneLoop:
         """
         plan = self._plan(model, train_dataloaders, val_dataloaders, datamodule)
         name, folder = sweep_folder(self.root_dir, self.name)
+        loggers = TrialLoggers(
+            loggers_of(self.trainer) if self.logger is True else self.logger,
+            package=plan.package,
+            sweep=name,
+            root=folder,
+            verbose=self.verbose,
+        )
         with ExitStack() as stack:
             store = self._open_store(stack, folder)
             stack.enter_context(store.hold(name))
@@ -209,7 +217,7 @@ class TuneLoop:
             coordinator = self._coordinator(plan, sweep, screen)
             self._greet(screen, plan, sweep)
             stack.enter_context(Signals(coordinator.interrupt).owned())
-            reason = self.executor.run(coordinator, self._runner(plan, sweep, coordinator.keeper.files))
+            reason = self.executor.run(coordinator, self._runner(plan, sweep, loggers))
             if not coordinator.interrupted:
                 coordinator.failures.check_any_succeeded(sweep.history)
             result = Result(name=name, folder=folder, reason=reason, space=self.space, history=sweep.history)
@@ -302,7 +310,7 @@ class TuneLoop:
             failures=FailurePolicy.of(self.max_failures, self.limits.max_trials),
         )
 
-    def _runner(self, plan: Plan, sweep: OpenSweep, files: SweepFiles) -> TrialRunner:
+    def _runner(self, plan: Plan, sweep: OpenSweep, loggers: TrialLoggers) -> TrialRunner:
         return TrialRunner(
             sweep=sweep.name,
             package=plan.package,
@@ -311,8 +319,8 @@ class TuneLoop:
             trainer=plan.trainer,
             loaders=plan.loaders,
             objective=self.objective,
-            loggers=TrialLoggers(self.logger, package=plan.package, sweep=sweep.name, root=sweep.folder),
-            files=files,
+            loggers=loggers,
+            files=SweepFiles(sweep.folder),
             checkpoint_every_s=self.checkpoint_every_s,
             verbose=self.verbose,
         )

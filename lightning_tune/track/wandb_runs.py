@@ -104,7 +104,7 @@ def check_available(template: WandbTemplate) -> None:
         ArgumentError: a run is open in this process, which every trial would join; or W&B is to be online and
             has no credentials, so that it would ask for them (or fail) in the middle of the sweep.
     """
-    wandb = require("wandb", "wandb", "logger='wandb'")
+    wandb = require("wandb", "", "logger='wandb'")
     if getattr(wandb, "run", None) is not None:
         raise ArgumentError(
             f"`logger` asks for a W&B run a trial, but the run {wandb.run.id} is open in this process and "

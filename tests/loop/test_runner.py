@@ -11,10 +11,10 @@ from lightning_tune import Float, Space, TuneLoop
 from lightning_tune.core.decision import CONTINUE
 from lightning_tune.core.outcome import Outcome
 from lightning_tune.execute import Assignment, CheckpointRef, Retire
-from lightning_tune.loop.files import SweepFiles
 from lightning_tune.loop.opening import open_sweep
 from lightning_tune.store import MemoryStore
 from lightning_tune.testing.models import tiny_data, tiny_module
+from lightning_tune.track.loggers import TrialLoggers
 
 Tiny, TinyData = tiny_module(pl), tiny_data(pl)
 
@@ -57,7 +57,8 @@ def runner_of(tmp_path, model=Tiny, **given):
         name="s", folder=tmp_path, store=MemoryStore(), spec={}, space=Space({"lr": Float(0, 1)}),
         objective=loop.objective, repeats=1, constraint=None, amend=False, overwrite=False,
     )  # fmt: skip
-    return loop._runner(plan, sweep, SweepFiles(tmp_path))
+    loggers = TrialLoggers(loop.logger, package=plan.package, sweep="s", root=tmp_path)
+    return loop._runner(plan, sweep, loggers)
 
 
 def task(**given):

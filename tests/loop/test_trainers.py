@@ -3,10 +3,11 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
 
 from lightning_tune.core.space import Choice, Float, Int, Space
 from lightning_tune.errors import ArgumentError
-from lightning_tune.loop.trainers import trainer_recipe
+from lightning_tune.loop.trainers import loggers_of, trainer_recipe
 
 SPACE = Space({"lr": Float(0, 1)})
 
@@ -90,3 +91,12 @@ def test_a_finished_trainer_takes_no_keys(tmp_path):
     template = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False)
     with pytest.raises(ArgumentError, match="finished Trainer: pass its arguments as a dictionary"):
         trainer_recipe(template, Space({"trainer.max_epochs": Int(1, 2)}), pl, None, False)
+
+
+def test_a_templates_own_loggers_are_found_and_its_default_ones_passed_over(tmp_path):
+    own = CSVLogger(tmp_path, name="mine")
+    quiet = {"max_epochs": 1, "accelerator": "cpu", "default_root_dir": tmp_path}
+    assert loggers_of(pl.Trainer(logger=own, **quiet)) == [own]
+    assert loggers_of(pl.Trainer(**quiet)) is True
+    assert loggers_of(pl.Trainer(logger=False, **quiet)) is False
+    assert loggers_of({"max_epochs": 1}) is True

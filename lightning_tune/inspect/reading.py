@@ -72,7 +72,7 @@ def read_sweeps(where: str) -> list[SavedSweep]:
             folder = place.parent if isinstance(place, Path) else None
             sweeps += [read_sweep(store, record, folder) for record in store.sweeps()]
     if not sweeps:
-        raise ArgumentError(f"the store {where!r} holds no sweep yet.")
+        raise ArgumentError(f"{_shown(where)} holds no sweep yet.")
     return sorted(sweeps, key=lambda sweep: sweep.record.created)
 
 
@@ -89,7 +89,7 @@ def find_sweep(where: str, name: str | None = None) -> SavedSweep:
         sweeps = [sweep for sweep in sweeps if sweep.record.name == name]
     if len(sweeps) != 1:
         problem = f"no sweep {name!r}" if name is not None and not sweeps else f"{len(sweeps)} sweeps"
-        raise ArgumentError(f"{problem} in {where!r}. There are {names}: choose with --sweep NAME.")
+        raise ArgumentError(f"{problem} in {_shown(where)}. There are {names}: choose with --sweep NAME.")
     return sweeps[0]
 
 
@@ -115,6 +115,11 @@ def recorded_objective(spec: dict[str, JSON]) -> Objective:
         word: Literal["best", "last"] = "last" if score == "last" else "best"
         return Objective.of(monitors, modes, word)
     return Objective.of(monitors, modes, _first(modes[0] if modes else "min"))
+
+
+def _shown(where: str) -> str:
+    """Return a place as messages may name it: a URL may hold a password."""
+    return "the database" if "://" in where else repr(where)
 
 
 def _first(mode: str) -> Callable[[tuple[float, ...]], float]:

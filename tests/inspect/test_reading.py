@@ -58,6 +58,16 @@ def test_a_file_of_something_else_is_a_store_error(tmp_path: Path) -> None:
         read_sweeps(str(tmp_path))
 
 
+def test_a_password_in_a_url_is_in_no_message(tmp_path: Path) -> None:
+    with open_store(tmp_path / "all.db") as store:
+        store.create("one", SPEC, time=1.0)
+    (tmp_path / "a:secret@b").mkdir()
+    (tmp_path / "all.db").rename(tmp_path / "a:secret@b" / "all.db")
+    with pytest.raises(ArgumentError, match="no sweep 'two' in the database") as caught:
+        find_sweep(f"sqlite:///{tmp_path}/a:secret@b/all.db", "two")
+    assert "secret" not in str(caught.value)
+
+
 def test_an_unknown_url_is_refused() -> None:
     with pytest.raises(ArgumentError, match="mysql://"):
         read_sweeps("mysql://host/database")

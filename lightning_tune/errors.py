@@ -1,6 +1,7 @@
 """What can go wrong, each error also the builtin that it refines.
 
-A user may catch everything of ours with `except TuneError`, or treat a bad argument as the `ValueError` it is.
+A user may catch everything of ours with `except TuneError`, or treat a bad argument as the `ValueError` it
+is.
 """
 
 

@@ -4,6 +4,7 @@ Reports lie in columns (`array`, which doubles its capacity), trials hold row nu
 trials with a million reports open in seconds and one more trial costs what the first one did.
 """
 
+import gc
 import heapq
 import json
 import math
@@ -203,7 +204,20 @@ class History:
     # -- the fold
 
     def extend(self, events: Iterable[Event]) -> None:
-        """Fold the events that are new to this history, in the order of their sequence numbers."""
+        """Fold the events that are new to this history, in the order of their sequence numbers.
+
+        The cyclic garbage collector rests meanwhile: a fold makes no cycles, and looking for them takes half of
+        the time in which a long sweep opens.
+        """
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            self._extend(events)
+        finally:
+            if collects:
+                gc.enable()
+
+    def _extend(self, events: Iterable[Event]) -> None:
         for event in events:
             if event.seq <= self.seq:
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_tune.core.events import JSON, Config, Event, Reported, SpaceDeclared
+from lightning_tune.core.events import JSON, Config, Reported, SpaceDeclared
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Space
@@ -72,17 +72,22 @@ def open_sweep(
         difference.
     """
     record = store.sweep(name)
-    if record is not None and not overwrite:
-        events = list(store.read(name))
-        if events and _any_report(events):
-            return _resume(
-                name, folder, store, record.spec, spec, space, events, objective, repeats, constraint, amend
-            )
+    history = History(objective, repeats, constraint)
+    if record is not None and not overwrite and _any_report(store, name):
+        differences = _differences(record.spec, spec)
+        if not differences:
+            history.extend(store.read(name))
+        version, recorded = max(history.spaces.items()) if history.spaces else _last_space(store, name)
+        changed = recorded_space.diff(space) if (recorded_space := Space.from_json(recorded)) != space else []
+        if differences or (changed and not amend):
+            raise SweepExistsError(_refusal(name, folder, differences, changed))
+        if changed:
+            history.extend(store.append(name, [_declared(space, version + 1)], durable=True))
+        return OpenSweep(name=name, folder=folder, store=store, history=history, resumed=True)
     if record is not None:
         store.delete(name)  # asked for, or nothing but the record is there: no trial of it ever reported
         shutil.rmtree(folder / "trials", ignore_errors=True)
     store.create(name, spec, time.time())
-    history = History(objective, repeats, constraint)
     history.extend(store.append(name, [_declared(space, 1)], durable=True))
     return OpenSweep(name=name, folder=folder, store=store, history=history, resumed=False)
 
@@ -101,35 +106,14 @@ def resumed_note(sweep: OpenSweep) -> list[str]:
     return [f"resumed: {ended} finished trials kept" + (f", {rest} to be taken up again" if rest else "")]
 
 
-def _resume(
-    name: str,
-    folder: Path,
-    store: Store,
-    old: dict[str, JSON],
-    new: dict[str, JSON],
-    space: Space,
-    events: list[Event],
-    objective: Objective,
-    repeats: int,
-    constraint: Callable[[Config], bool] | None,
-    amend: bool,
-) -> OpenSweep:
-    differences = [
-        f"{key}: {old.get(key)!r} there, {new.get(key)!r} here" for key in new if old.get(key) != new[key]
-    ]
-    history = History(objective, repeats, constraint) if not differences else None
-    declared = max(
-        (event for event in events if isinstance(event, SpaceDeclared)), key=lambda event: event.version
-    )
-    recorded = Space.from_json(dict(declared.space))
-    changed = [] if recorded == space else recorded.diff(space)
-    if differences or (changed and not amend):
-        raise SweepExistsError(_refusal(name, folder, differences, changed))
-    assert history is not None
-    history.extend(events)
-    if changed:
-        history.extend(store.append(name, [_declared(space, declared.version + 1)], durable=True))
-    return OpenSweep(name=name, folder=folder, store=store, history=history, resumed=True)
+def _differences(old: dict[str, JSON], new: dict[str, JSON]) -> list[str]:
+    return [f"{key}: {old.get(key)!r} there, {new[key]!r} here" for key in new if old.get(key) != new[key]]
+
+
+def _last_space(store: Store, name: str) -> tuple[int, dict[str, JSON]]:
+    """Return the newest version of the space of a sweep that is not to be folded."""
+    declared = [event for event in store.read(name) if isinstance(event, SpaceDeclared)]
+    return declared[-1].version, dict(declared[-1].space)
 
 
 def _refusal(name: str, folder: Path, differences: list[str], changed: list[str]) -> str:
@@ -146,8 +130,8 @@ def _declared(space: Space, version: int) -> SpaceDeclared:
     return SpaceDeclared(version=version, space=space.to_json(), time=time.time())
 
 
-def _any_report(events: list[Event]) -> bool:
-    return any(type(event) is Reported for event in events)
+def _any_report(store: Store, name: str) -> bool:
+    return any(type(event) is Reported for event in store.read(name))
 
 
 def _make_fresh(root: Path) -> str:

@@ -211,8 +211,8 @@ class TuneLoop:
         with ExitStack() as stack:
             store = self._open_store(stack, folder)
             stack.enter_context(store.hold(name))
-            stack.enter_context(undisturbed())
             sweep = self._open_sweep(name, folder, store)
+            stack.enter_context(undisturbed())
             screen = self._screen(stack, plan)
             coordinator = self._coordinator(plan, sweep, screen)
             self._greet(screen, plan, sweep)

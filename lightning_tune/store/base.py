@@ -34,7 +34,8 @@ class Transaction(ABC):
         """Append events and return them with their sequence numbers.
 
         Raises:
-            StoreError: the disk is full, the file is damaged, or a report of that (trial, leg, step) is there already.
+            StoreError: the disk is full, the file is damaged, or a report of that (trial, leg, step) is there
+            already.
         """
 
 
@@ -73,7 +74,8 @@ class Store(ABC):
     def transaction(self, name: str, *, durable: bool = False) -> AbstractContextManager[Transaction]:
         """Open a serial read-and-append transaction on one sweep.
 
-        What it appended survives a kill of the process once the block is left; with `durable=True` also a power cut.
+        What it appended survives a kill of the process once the block is left; with `durable=True` also a
+        power cut.
         """
 
     @abstractmethod

@@ -6,6 +6,7 @@ All as plain tensors, integers and tuples, so that the checkpoint loads with `we
 """
 
 import random
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,6 +41,13 @@ def set_global_random_state(state: dict[str, Any]) -> None:
 
 def capture(trainer: Any, module: Any) -> dict[str, Any]:
     """Return everything that a resumed fit needs besides Lightning's own checkpoint."""
+    if any(getattr(loader, "persistent_workers", False) for loader in _loaders(trainer)):
+        warnings.warn(
+            "a DataLoader has persistent_workers=True: the random states inside its workers are not saved. If "
+            "they draw random numbers, a trial that is resumed will see others than one that was never "
+            "interrupted.",
+            stacklevel=2,
+        )
     return {
         "random": global_random_state(),
         "generators": [generator.get_state() for generator in _generators(trainer, module)],
@@ -86,16 +94,19 @@ def _generators(trainer: Any, module: Any) -> Iterator[torch.Generator]:
     """Yield the torch generators of loaders, samplers and the module's own attributes, in a fixed order."""
     seen: set[int] = set()
     owners: list[Any] = []
-    for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop.val_loop):
-        loaders = [] if loop._combined_loader is None else loop._combined_loader.flattened
-        for loader in loaders:
-            owners += [loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)]
-            owners.append(getattr(loader, "dataset", None))
+    for loader in _loaders(trainer):
+        owners += [loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)]
+        owners.append(getattr(loader, "dataset", None))
     for owner in owners:
         yield from _fresh(getattr(owner, "generator", None), seen)
     for child in module.modules():
         for value in vars(child).values():
             yield from _fresh(value, seen)
+
+
+def _loaders(trainer: Any) -> Iterator[Any]:
+    for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop.val_loop):
+        yield from [] if loop._combined_loader is None else loop._combined_loader.flattened
 
 
 def _fresh(value: Any, seen: set[int]) -> Iterator[torch.Generator]:

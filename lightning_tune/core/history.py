@@ -206,8 +206,8 @@ class History:
     def extend(self, events: Iterable[Event]) -> None:
         """Fold the events that are new to this history, in the order of their sequence numbers.
 
-        The cyclic garbage collector rests meanwhile: a fold makes no cycles, and looking for them takes half of
-        the time in which a long sweep opens.
+        The cyclic garbage collector rests meanwhile: a fold makes no cycles, and looking for them takes half
+        of the time in which a long sweep opens.
         """
         collects = gc.isenabled()
         gc.disable()

@@ -253,3 +253,16 @@ def test_logger_rows_are_the_same(tmp_path: Path) -> None:
         rows.append((tmp_path / str(pausing) / "metrics.csv").read_text().splitlines())
     assert len(rows[0]) > EPOCHS
     assert rows[0] == rows[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec", "ignore:.*bottleneck", "ignore:.*logging interval")
+def test_persistent_workers_are_warned_of_when_a_trial_is_saved(tmp_path: Path, monkeypatch) -> None:
+    def persistent(workers, own_generator):
+        data = TensorDataset(torch.randn(32, 8), torch.randint(0, 3, (32,)))
+        return DataLoader(data, batch_size=16, num_workers=1, persistent_workers=True), DataLoader(
+            data, batch_size=32
+        )
+
+    monkeypatch.setitem(train.__globals__, "loaders", persistent)
+    with pytest.warns(UserWarning, match="persistent_workers=True: the random states inside its workers"):
+        train(tmp_path, pausing=True, net={"optimizer": "sgd"})

@@ -2,8 +2,8 @@
 
 Claim: TuneLoop inline takes at most 1.10 times as long as bare Trainers in a loop, with equal configurations,
 seeds and loggers, and gives the same per-epoch validation losses bit for bit. Every method runs in pairs
-with a bare run, whole sweeps in alternating order; "trial by trial" alternates within a sweep, which other work
-on the machine disturbs least. A ratio is the median over the pairs. No method prunes.
+with a bare run, whole sweeps in alternating order; "trial by trial" alternates within a sweep, which other
+work disturbs least. A ratio is the median over the pairs. No method prunes.
 
     python benchmarks/overhead.py            # the full run, under ten minutes; writes results/overhead.csv
     python benchmarks/overhead.py --quick    # a minute or two, writes nothing

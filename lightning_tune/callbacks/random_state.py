@@ -43,8 +43,8 @@ def capture(trainer: Any, module: Any) -> dict[str, Any]:
     """Return everything that a resumed fit needs besides Lightning's own checkpoint."""
     if any(getattr(loader, "persistent_workers", False) for loader in _loaders(trainer)):
         warnings.warn(
-            "a DataLoader has persistent_workers=True: the random states inside its workers are not saved. If "
-            "they draw random numbers, a trial that is resumed will see others than one that was never "
+            "a DataLoader has persistent_workers=True: the random states inside its workers are not saved. "
+            "If they draw random numbers, a trial that is resumed will see others than one that was never "
             "interrupted.",
             stacklevel=2,
         )

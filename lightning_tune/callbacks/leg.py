@@ -28,6 +28,7 @@ class Leg:
         accepts: returns whether a state can be saved and loaded again.
         write: writes a checkpoint's dictionary, `(kind, step, state) -> file` (None where it cannot be
             saved).
+        close_epoch: called when an epoch is over for everybody else; the pausing callback's.
         at_end: called when training has ended, before anything is saved; the reporting callback's.
         ending: why training is being stopped: for a periodic save, a pause, or a stop; None while it goes on.
         reason: the same in words.
@@ -47,6 +48,7 @@ class Leg:
     save_due: Callable[[], bool]
     accepts: Callable[[dict[str, Any]], bool]
     write: Callable[[CheckpointKind, float, dict[str, Any]], CheckpointRef | None]
+    close_epoch: Callable[[Any, Any], None] = lambda trainer, module: None
     at_end: Callable[[Any, Any], None] = lambda trainer, module: None
     ending: Ending | None = None
     reason: str = ""

@@ -32,6 +32,7 @@ class PauseHooks:
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
+        leg.close_epoch = self.close_epoch
         self._restored: dict[str, Any] | None = None
         self._others_stopped = False
         self._max_epochs: int | None = None
@@ -53,8 +54,8 @@ class PauseHooks:
         trainer.fit_loop._resuming_from_checkpoint = False
         self._restored = None
 
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """Decide whether this fit ends here."""
+    def close_epoch(self, trainer: Any, module: Any) -> None:
+        """Decide whether this fit ends here; called when all other callbacks have had their say."""
         if self.leg.ending == "stop":
             return
         epochs = trainer.current_epoch + 1
@@ -86,7 +87,7 @@ class PauseHooks:
 
     def _ended_otherwise(self, trainer: Any) -> bool:
         """Whether training would have ended here anyway: its last epoch, or somebody else's early stop."""
-        return self._others_stopped or self._is_last(trainer.current_epoch) or bool(self.leg.ended_by)
+        return self._others_stopped or self._is_last(trainer.current_epoch)
 
     @staticmethod
     def _early_stopper(trainer: Any) -> str:

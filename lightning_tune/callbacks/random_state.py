@@ -41,7 +41,7 @@ def set_global_random_state(state: dict[str, Any]) -> None:
 
 def capture(trainer: Any, module: Any) -> dict[str, Any]:
     """Return everything that a resumed fit needs besides Lightning's own checkpoint."""
-    if any(getattr(loader, "persistent_workers", False) for loader in _loaders(trainer)):
+    if any(getattr(loader, "persistent_workers", False) for _, loader in _loaders(trainer)):
         warnings.warn(
             "a DataLoader has persistent_workers=True: the random states inside its workers are not saved. "
             "If they draw random numbers, a trial that is resumed will see others than one that was never "
@@ -50,7 +50,7 @@ def capture(trainer: Any, module: Any) -> dict[str, Any]:
         )
     return {
         "random": global_random_state(),
-        "generators": [generator.get_state() for generator in _generators(trainer, module)],
+        "generators": {name: generator.get_state() for name, generator in _generators(trainer, module)},
         "metrics": {name: _metric_state(metric) for name, metric in _metrics(module)},
         "callback_metrics": {
             name: torch.as_tensor(value).detach().clone() for name, value in trainer.callback_metrics.items()
@@ -62,8 +62,10 @@ def capture(trainer: Any, module: Any) -> dict[str, Any]:
 
 def restore(trainer: Any, module: Any, state: dict[str, Any]) -> None:
     """Put back what `capture` returned, at the first `on_train_epoch_start` of the resumed fit."""
-    for generator, saved in zip(_generators(trainer, module), state["generators"], strict=False):
-        generator.set_state(saved.cpu())
+    _set_up_validation(trainer)
+    for name, generator in _generators(trainer, module):
+        if name in state["generators"]:
+            generator.set_state(state["generators"][name].cpu())
     metrics = dict(_metrics(module))
     for name, saved in state["metrics"].items():
         if name in metrics:
@@ -90,29 +92,38 @@ def _reloads(trainer: Any) -> tuple[float, float]:
     )
 
 
-def _generators(trainer: Any, module: Any) -> Iterator[torch.Generator]:
-    """Yield the torch generators of loaders, samplers and the module's own attributes, in a fixed order."""
+def _set_up_validation(trainer: Any) -> None:
+    """Make the validation loaders, as an unbroken run has by now: their generators are put back."""
+    loop = trainer.fit_loop.epoch_loop.val_loop
+    if loop._combined_loader is None and trainer.enable_validation:
+        trainer.validating = True
+        loop.setup_data()
+        trainer.training = True
+
+
+def _generators(trainer: Any, module: Any) -> Iterator[tuple[str, torch.Generator]]:
+    """Yield the torch generators of loaders, samplers and the module's own attributes, each with a name."""
     seen: set[int] = set()
-    owners: list[Any] = []
-    for loader in _loaders(trainer):
-        owners += [loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)]
-        owners.append(getattr(loader, "dataset", None))
-    for owner in owners:
-        yield from _fresh(getattr(owner, "generator", None), seen)
-    for child in module.modules():
-        for value in vars(child).values():
-            yield from _fresh(value, seen)
+    for place, loader in _loaders(trainer):
+        for part in ("", "sampler", "batch_sampler", "dataset"):
+            owner = getattr(loader, part, None) if part else loader
+            yield from _fresh(f"{place}.{part}", getattr(owner, "generator", None), seen)
+    for path, child in module.named_modules():
+        for name, value in vars(child).items():
+            yield from _fresh(f"module.{path}.{name}", value, seen)
 
 
-def _loaders(trainer: Any) -> Iterator[Any]:
-    for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop.val_loop):
-        yield from [] if loop._combined_loader is None else loop._combined_loader.flattened
+def _loaders(trainer: Any) -> Iterator[tuple[str, Any]]:
+    for name, loop in (("train", trainer.fit_loop), ("validation", trainer.fit_loop.epoch_loop.val_loop)):
+        loaders = [] if loop._combined_loader is None else loop._combined_loader.flattened
+        for number, loader in enumerate(loaders):
+            yield f"{name}.{number}", loader
 
 
-def _fresh(value: Any, seen: set[int]) -> Iterator[torch.Generator]:
+def _fresh(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, torch.Generator]]:
     if isinstance(value, torch.Generator) and id(value) not in seen:
         seen.add(id(value))
-        yield value
+        yield name, value
 
 
 def _metrics(module: Any) -> Iterator[tuple[str, Metric]]:

@@ -57,6 +57,7 @@ class ReportingHooks:
         """Report a metric that is logged in training."""
         self._epochs_seen += 1
         self._report(trainer, module, "train_epoch", float(trainer.current_epoch + 1))
+        self.leg.close_epoch(trainer, module)
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
         """Report a metric that the module logged in its own `on_train_epoch_end`, one hook late."""
@@ -85,7 +86,7 @@ class ReportingHooks:
         values = tuple(logged[name] for name in self.leg.objective.monitor)
         self.leg.report(step, values, logged)
         self._keep_best(module, self.leg.objective.cost(values), step)
-        if self.leg.ending == "stop" or (self.leg.ending is not None and source == "train_epoch"):
+        if self.leg.ending == "stop":
             stop_training(trainer)
 
     def _keep_best(self, module: Any, cost: float, step: float) -> None:
@@ -144,11 +145,9 @@ def _copy(value: Any) -> Any:
 
 @cache
 def _callback_class(package: ModuleType) -> type:
-    return type(
-        "TuneReporting",
-        (ReportingHooks, package.Callback),
-        {"__module__": __name__, "__doc__": ReportingHooks.__doc__},
-    )
+    """Make the class; Lightning runs a Checkpoint callback after all others and the module's own hook."""
+    bases = (ReportingHooks, package.callbacks.Checkpoint)
+    return type("TuneReporting", bases, {"__module__": __name__, "__doc__": ReportingHooks.__doc__})
 
 
 def reporting_callback(package: ModuleType, leg: Leg) -> Any:

@@ -5,7 +5,6 @@ trials with a million reports open in seconds and one more trial costs what the 
 """
 
 import gc
-import heapq
 import json
 import math
 from array import array
@@ -191,15 +190,13 @@ class History:
         return None if group is None else group.best_member
 
     def leaders(self, count: int) -> list[Trial]:
-        """Return the best members of the `count` best groups, best first.
+        """Return the best members of the `count` best complete groups, best first."""
+        return [self._groups[number].best_member for _, number in self._ranking.sorted()[:count]]
 
-        With repeats, a group whose repeats are not all there yet is ranked by those that are.
-        """
-        if self.repeats == 1:
-            return [self._groups[number].best_member for _, number in self._ranking.sorted()[:count]]
-        finite = [group for group in self._groups.values() if math.isfinite(group.cost_so_far)]
-        ranked = heapq.nsmallest(count, finite, key=lambda group: (group.cost_so_far, group.number))
-        return [group.best_member for group in ranked]
+    def contenders(self) -> list[Trial]:
+        """Return the best members so far of the groups whose repeats are not all there: each may yet lead."""
+        groups = [group for group in self._open_groups.values() if not group.complete]
+        return [group.best_member for group in groups if math.isfinite(group.cost_so_far)]
 
     # -- the fold
 

@@ -123,6 +123,10 @@ class Objective:
             return math.inf
         return value if self.mode[0] == "min" else -value
 
+    def threshold(self, target: float) -> float:
+        """Return the cost that a user's target stands for; with a callable `score` it is one already."""
+        return target if callable(self.score) else self.cost((target,))
+
     def value(self, cost: float) -> float:
         """Turn a cost back into the user's own number (the inverse of `cost` for one monitor)."""
         if callable(self.score) or self.mode[0] == "min":

@@ -8,6 +8,10 @@ from typing import Any
 
 import torch
 
+_HOLDERS = (torch.Generator, torch.utils.data.DataLoader, torch.utils.data.Sampler)
+_FEW = 100
+"""A collection of more things than this is data, not loaders."""
+
 
 class Loaders:
     """The loaders given to `fit`, with the states their random generators had then.
@@ -18,15 +22,13 @@ class Loaders:
     def __init__(self, train: Any, validation: Any, datamodule: Any) -> None:
         self.train = train
         self.validation = validation
-        self._states = [
-            generator.get_state() for generator in _generators(self.train, self.validation, datamodule)
+        self._saved = [
+            (generator, generator.get_state()) for generator in _generators(train, validation, datamodule)
         ]
 
-    def reset(self, datamodule: Any) -> None:
+    def reset(self) -> None:
         """Put the generators back to where they were when `fit` was called."""
-        for generator, state in zip(
-            _generators(self.train, self.validation, datamodule), self._states, strict=False
-        ):
+        for generator, state in self._saved:
             generator.set_state(state)
 
 
@@ -48,6 +50,8 @@ def _reachable(thing: Any) -> Iterator[Any]:
             yield from _reachable(item)
     elif isinstance(thing, torch.Generator):
         yield thing
+    elif hasattr(thing, "flattened"):  # a CombinedLoader
+        yield from _reachable(list(thing.flattened))
     elif isinstance(thing, torch.utils.data.DataLoader):
         for name in ("generator", "sampler", "batch_sampler", "dataset"):
             yield from _reachable(getattr(thing, name, None))
@@ -56,5 +60,6 @@ def _reachable(thing: Any) -> Iterator[Any]:
     ):
         for name in sorted(vars(thing)):
             value = vars(thing)[name]
-            if isinstance(value, torch.Generator | torch.utils.data.DataLoader | torch.utils.data.Sampler):
+            few = isinstance(value, dict | list | tuple) and len(value) <= _FEW
+            if few or isinstance(value, _HOLDERS) or hasattr(value, "flattened"):
                 yield from _reachable(value)

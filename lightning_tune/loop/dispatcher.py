@@ -124,7 +124,10 @@ class Dispatcher:
                 continue
             budget = group.budget
             behind = [
-                member for member in group.members if member.state == "paused" and member.budget < budget
+                member
+                for member in group.members
+                if member.budget < budget
+                and (member.state == "paused" or (member.state == "completed" and newest_checkpoint(member)))
             ]
             for member in behind[: count - len(tasks)]:
                 tasks.append(self._begin_leg(member, budget))
@@ -140,10 +143,7 @@ class Dispatcher:
         for job in self.schedule.next_jobs(self.history, count):
             match job:
                 case Resume():
-                    members = [
-                        member for member in self.history.group(job.group).members if member.state != "failed"
-                    ]
-                    tasks.append(self._begin_leg(members[0], job.budget))
+                    tasks.extend(self._resumed(job))
                 case Stop():
                     members = self.history.group(job.group).members
                     tasks.extend(
@@ -161,6 +161,14 @@ class Dispatcher:
                     return tasks or self._ending(job)
         return tasks
 
+    def _resumed(self, job: Resume) -> list[Task]:
+        """Begin the next leg of a group with the first of its members that is below the budget."""
+        for member in self.history.group(job.group).members:
+            paused = member.state == "paused" and member.step < job.budget
+            if paused or (member.state == "completed" and member.budget < job.budget):
+                return [self._begin_leg(member, job.budget)]
+        return []
+
     def _ending(self, answer: Wait | Done) -> Wait | Done:
         """A sweep is done only when nothing runs any more."""
         if isinstance(answer, Done) and self.handed_out:
@@ -173,9 +181,9 @@ class Dispatcher:
             return job.config, "schedule", None
         for request in self.history.waiting_requests:
             return request.config, "enqueued", request.number
-        tried = self.history.count("baseline")
-        if tried < len(self.baselines):
-            return self.baselines[tried], "baseline", tried
+        for place, baseline in enumerate(self.baselines):
+            if self.history.find(baseline) is None:
+                return baseline, "baseline", place
         number = self.history.num_groups
         suggestion = self.search.suggest(self.space, self.history, generator(self.seed, "search", number))
         return suggestion if isinstance(suggestion, Wait | Done) else (suggestion, "search", None)

@@ -20,6 +20,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _SEED_VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")
 _PREFIX = "LIGHTNING_TUNE_"
+_TEXTS = ("name", "root_dir", "store")
 
 
 @contextmanager
@@ -117,7 +118,18 @@ def from_environment(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _parse(name: str, text: str) -> Any:
+    if name in _TEXTS:
+        return text
     try:
-        return yaml.safe_load(text)
+        return float(text) if _is_float(text) else yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ArgumentError(f"{_PREFIX}{name.upper()} must be YAML, got {text!r}.") from error
+
+
+def _is_float(text: str) -> bool:
+    """Whether a text is a number with an exponent or a point, such as 1e-4, which YAML takes for a word."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return not text.strip().lstrip("+-").isdigit()

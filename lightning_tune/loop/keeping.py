@@ -45,16 +45,21 @@ class Keeper:
 
     def keeps(self, trial: int) -> bool:
         """Return whether a trial is now among the best of the sweep."""
-        return any(leader.number == trial for leader in self.journal.history.leaders(self.keep))
+        return trial in self._kept()
 
     def drop(self) -> None:
         """Delete what ended trials no longer need."""
-        history = self.journal.history
-        kept = {trial.number for trial in history.leaders(self.keep)}
-        for trial in history.with_checkpoints:
+        kept = self._kept()
+        for trial in self.journal.history.with_checkpoints:
             for saved in list(trial.checkpoints.values()) if trial.state in ENDED else []:
                 if saved.kind == "pause" or trial.number not in kept:
                     self._delete(saved)
+
+    def _kept(self) -> set[int]:
+        """The best trials, and with repeats those that may become so when their siblings have ended."""
+        history = self.journal.history
+        wanted = history.leaders(self.keep) + (history.contenders() if self.keep else [])
+        return {trial.number for trial in wanted}
 
     def _delete(self, saved: CheckpointSaved) -> None:
         self.journal.record(CheckpointDeleted(trial=saved.trial, path=saved.path, time=time.time()))

@@ -83,7 +83,7 @@ class Limits:
 
     def meets_target(self, history: History, cost: float) -> bool:
         """Return whether a cost is as good as the target."""
-        return self.target is not None and cost <= history.objective.cost((self.target,))
+        return self.target is not None and cost <= history.objective.threshold(self.target)
 
     def _without_improvement(self, history: History) -> int:
         """Count the groups that ended since the last one that improved, in the order they ended."""

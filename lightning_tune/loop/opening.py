@@ -13,7 +13,7 @@ from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError, SweepExistsError
-from lightning_tune.store import Store, open_store
+from lightning_tune.store import Store, SweepRecord, open_store
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -73,7 +73,7 @@ def open_sweep(
     """
     record = store.sweep(name)
     history = History(objective, repeats, constraint)
-    if record is not None and not overwrite and _any_report(store, name):
+    if record is not None and not overwrite and _matters(store, record, spec, space):
         differences = _differences(record.spec, spec)
         if not differences:
             history.extend(store.read(name))
@@ -130,8 +130,13 @@ def _declared(space: Space, version: int) -> SpaceDeclared:
     return SpaceDeclared(version=version, space=space.to_json(), time=time.time())
 
 
-def _any_report(store: Store, name: str) -> bool:
-    return any(type(event) is Reported for event in store.read(name))
+def _matters(store: Store, record: SweepRecord, spec: dict[str, JSON], space: Space) -> bool:
+    """Whether a sweep is to be kept: it has a report, or it is the very one that is asked for."""
+    if any(type(event) is Reported for event in store.read(record.name)):
+        return True
+    declared = [event for event in store.read(record.name) if isinstance(event, SpaceDeclared)]
+    same = bool(declared) and Space.from_json(dict(declared[-1].space)) == space
+    return same and not _differences(record.spec, spec)
 
 
 def _make_fresh(root: Path) -> str:

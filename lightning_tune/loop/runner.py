@@ -5,11 +5,11 @@ so that the same object serves this process and others.
 """
 
 import gc
+import math
 import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -142,10 +142,14 @@ class TrialRunner:
     def _run_trainer(self, task: Assignment, leg: Leg, loggers: Sequence[Any]) -> Any:
         """Seed, build and fit; return the reporting callback, which holds the best weights."""
         self.package.seed_everything(task.seed, workers=True, verbose=False)
-        self.loaders.reset(self.data.instance)
+        self.loaders.reset()
         model_part, data_part, _ = split_config(task.config)
         model = self.model.build(task.config, model_part)
         self._check_package(model, "model")
+        if getattr(model, "_trainer", None) is not None:
+            raise ArgumentError(
+                "`model` returned a module that was trained before: make a new one at each call."
+            )
         datamodule = self.data.build(task.config, data_part)
         pause, reporting = pause_callback(self.package, leg), reporting_callback(self.package, leg)
         trainer = self.trainer.build(
@@ -158,7 +162,11 @@ class TrialRunner:
         )
         self._check_package(trainer, "trainer")
         check_trainer(trainer)
-        path = None if task.checkpoint is None else str(Path(self.files.folder / task.checkpoint.path))
+        path = None
+        if task.checkpoint is not None:
+            path = str(self.files.folder / task.checkpoint.path)
+            # a Trainer with fewer epochs than are trained already has nothing to do, and would refuse
+            trainer.fit_loop.max_epochs = max(trainer.max_epochs, math.floor(task.checkpoint.step))
         trainer.fit(
             model,
             train_dataloaders=self.loaders.train,

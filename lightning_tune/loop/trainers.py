@@ -13,6 +13,7 @@ from lightning_tune.loop.arguments import check_keys, split_config
 from lightning_tune.loop.packages import home_of
 from lightning_tune.track.mute import quiet
 
+_PLAIN = (str, int, float, type(None))
 _OURS = ("logger", "callbacks", "default_root_dir")
 
 
@@ -50,9 +51,15 @@ class TrainerRecipe:
             trainer.loggers = list(loggers)
             if not self.verbose:
                 trainer.callbacks = [entry for entry in trainer.callbacks if not self._chatter(entry)]
+        if trainer.state.fn is not None:
+            raise ArgumentError(
+                "`trainer` returned a Trainer that was fitted before: make a new one each time."
+            )
         self._place(trainer, pause, reporting, folder)
         if resumed:
             trainer.num_sanity_val_steps = 0
+            finder = self.package.callbacks.LearningRateFinder  # what it found is in the checkpoint
+            trainer.callbacks = [entry for entry in trainer.callbacks if not isinstance(entry, finder)]
         return trainer
 
     def _arguments(self, config: Config, loggers: Sequence[Any], folder: str) -> dict[str, Any]:
@@ -87,8 +94,20 @@ class TrainerRecipe:
         """Whether a callback only prints, or is the default ModelCheckpoint, which ours replaces."""
         kinds = self.package.callbacks
         if type(callback) is kinds.ModelCheckpoint:
-            return callback.monitor is None and callback.dirpath is None and callback.save_top_k == 1
-        return isinstance(callback, kinds.ProgressBar | kinds.ModelSummary)
+            return _settings(callback) == _settings(kinds.ModelCheckpoint())
+        return type(callback) in (
+            kinds.TQDMProgressBar,
+            kinds.RichProgressBar,
+            kinds.ModelSummary,
+            kinds.RichModelSummary,
+        )
+
+
+def _settings(callback: Any) -> dict[str, Any]:
+    """Return the plain settings of a callback, to tell a default one."""
+    return {
+        name: value for name, value in vars(callback).items() if isinstance(value, str | int | float | None)
+    }
 
 
 def trainer_recipe(
@@ -189,6 +208,11 @@ def _check_arguments(trainer: Mapping[str, Any], keys: Sequence[str], package: M
             f"{'trainer.' + reserved[0]!r} cannot be searched: TuneLoop sets it for each trial."
         )
     for callback in _as_list(trainer.get("callbacks")):
+        if isinstance(callback, package.callbacks.BatchSizeFinder):
+            raise ArgumentError(
+                "`trainer` has a BatchSizeFinder: what it finds cannot be put back when a trial is resumed. Search "
+                "the batch size instead, e.g. 'data.batch_size': Choice([32, 64, 128])."
+            )
         if home_of(callback) not in (None, package.__name__):
             raise ArgumentError(
                 f"the callback {type(callback).__name__} in `trainer` comes from `{home_of(callback)}`, but "

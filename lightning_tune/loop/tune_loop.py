@@ -238,6 +238,9 @@ class TuneLoop:
             devices=self.devices_per_trial,
             verbose=self.verbose,
         )
+        for baseline in plan.baselines:
+            if self.constraint is not None and not self.constraint(dict(baseline)):
+                raise ArgumentError(f"`constraint` refuses the baseline {self.space.describe(baseline)}.")
         limited = (self.limits.max_trials, self.limits.max_time_s, self.limits.target, self.limits.patience)
         endless = self.search.size(self.space) is None and self.schedule.num_trials is None
         if endless and all(limit is None for limit in limited):

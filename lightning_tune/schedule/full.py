@@ -6,6 +6,7 @@ from typing import Self
 
 from lightning_tune.core.decision import Job, Resume, Start
 from lightning_tune.core.history import History
+from lightning_tune.errors import ArgumentError
 from lightning_tune.schedule.base import Scheduler
 
 
@@ -23,8 +24,17 @@ class FullBudget(Scheduler):
     max_budget: float | None = None
 
     def resolve(self, *, max_budget: float, max_trials: int | None) -> Self:
-        """Fill in the budget."""
-        return replace(self, max_budget=max_budget) if self.max_budget is None else self
+        """Fill in the budget.
+
+        Raises:
+            ArgumentError: it was given, and the Trainer's `max_epochs` is another.
+        """
+        if self.max_budget is not None and self.max_budget != max_budget:
+            raise ArgumentError(
+                f"`max_budget` of FullBudget is {self.max_budget:g}, but the Trainer's `max_epochs` is "
+                f"{max_budget:g}: leave `max_budget` out."
+            )
+        return replace(self, max_budget=max_budget)
 
     @property
     def num_trials(self) -> int | None:

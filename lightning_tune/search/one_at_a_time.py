@@ -17,7 +17,7 @@ from lightning_tune.core.events import JSON, Config
 from lightning_tune.core.history import History, config_key
 from lightning_tune.core.space import Space
 from lightning_tune.core.trial import Group
-from lightning_tune.errors import ArgumentError
+from lightning_tune.errors import ArgumentError, SpaceError
 from lightning_tune.search.base import Searcher
 
 
@@ -68,6 +68,11 @@ class OneAtATimeSearch(Searcher):
     def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Wait | Done:
         """Return the first configuration of the current round that was not tried."""
         for key, candidates, groups in self._rounds(space, history):
+            if not key and groups[0] is None and not history.allows(candidates[0]):
+                raise SpaceError(
+                    f"`constraint` refuses the baseline {space.describe(candidates[0])}: "
+                    "give one that it allows as `baseline=`."
+                )
             for config, group in zip(candidates, groups, strict=True):
                 if group is None:
                     return config

@@ -41,7 +41,7 @@ class RandomSearch(Searcher):
             allowed += 1
             if history.find(config) is None:
                 return config
-        if not allowed:
+        if not allowed and size is None:
             raise SpaceError(f"`constraint` refused {_TRIES} random configurations in a row: loosen it.")
         if size is None:
             return config
@@ -56,4 +56,6 @@ class RandomSearch(Searcher):
         for config in space.grid(size):
             if history.find(config) is None and history.allows(config):
                 return config
-        return Done(reason=f"all {size} configurations of the space were tried")
+        return Done(
+            reason=f"all {size} configurations of the space were tried or are refused by `constraint`"
+        )

@@ -168,8 +168,11 @@ def train(
         built = pl.Trainer(
             max_epochs=EPOCHS,
             **{**QUIET, **trainer},
-            callbacks=[pause_callback(pl, leg), *copy.deepcopy(callbacks), reporting],
+            callbacks=[pause_callback(pl, leg), *copy.deepcopy(callbacks)],
         )
+        built.callbacks.append(
+            reporting
+        )  # as the loop does: a Trainer refuses it with enable_checkpointing=False
         if path is not None:
             built.num_sanity_val_steps = 0
         built.fit(

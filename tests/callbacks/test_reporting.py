@@ -52,8 +52,9 @@ def fit(monitor="val_acc", mode="max", score="best", stop_at=None, model=None, l
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[pause_callback(pl, leg), reporting],
+        callbacks=[pause_callback(pl, leg)],
     )
+    built.callbacks.append(reporting)
     built.fit(model or Tiny(), *(loaders or tiny_loaders(16)))
     return channel.reports, reporting, leg, built
 

@@ -153,6 +153,17 @@ def test_repeats_are_ranked_by_their_mean_once_all_are_there():
     assert [trial.number for trial in history.leaders(2)] == [0, 2]
 
 
+def test_incomplete_groups_are_contenders_by_their_best_member_so_far():
+    history = history_of(
+        started(0, group=0), leg(0), report(0, 1, 0.5), ended(0),
+        started(1, group=0, config={"x": 0}), leg(1), report(1, 1, 0.1), ended(1),
+        started(2, group=2), leg(2),
+        repeats=3,
+    )  # fmt: skip
+    assert history.leaders(1) == []
+    assert [trial.number for trial in history.contenders()] == [1]
+
+
 def test_a_group_state_is_its_members_common_state():
     history = history_of(started(0, group=0), leg(0), ended(0), repeats=2)
     group = history.group(0)

@@ -1,4 +1,5 @@
 import torch
+from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from lightning_tune.loop.data import Loaders
@@ -21,7 +22,7 @@ def test_generators_of_loaders_are_put_back_wherever_they_are():
     loaders = Loaders(train, None, None)
     before = order(train["a"]), order(sampled)
     assert (order(train["a"]), order(sampled)) != before
-    loaders.reset(None)
+    loaders.reset()
     assert (order(train["a"]), order(sampled)) == before
 
 
@@ -37,9 +38,31 @@ def test_a_datamodules_own_generator_is_put_back():
     loaders = Loaders(None, None, data)
     before = order(data.train_dataloader())
     assert order(data.train_dataloader()) != before
-    loaders.reset(data)
+    loaders.reset()
     assert order(data.train_dataloader()) == before
 
 
 def test_nothing_to_put_back_is_fine():
-    Loaders(None, None, None).reset(None)
+    Loaders(None, None, None).reset()
+
+
+def test_a_generator_that_appears_later_does_not_shift_the_others():
+    class Data:
+        def __init__(self):
+            self.generator = torch.Generator().manual_seed(3)
+            self.loaders = {"a": loader(torch.Generator().manual_seed(4))}
+            self.both = CombinedLoader([loader(torch.Generator().manual_seed(5))])
+
+        def train_dataloader(self):
+            return loader(self.generator)
+
+    data = Data()
+    loaders = Loaders(None, None, data)
+
+    def orders():
+        return order(data.train_dataloader()), order(data.loaders["a"]), order(data.both.flattened[0])
+
+    before = orders()
+    data.eval_generator = torch.Generator().manual_seed(9)  # sorts before the others
+    loaders.reset()
+    assert orders() == before

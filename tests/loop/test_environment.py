@@ -72,6 +72,9 @@ def test_arguments_that_are_left_out_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("LIGHTNING_TUNE_SPACE", "never read: it is no keyword")
     assert call({}, name="x") == (50, ["csv", "wandb"], "x")
     assert call({}, max_trials=2) == (2, ["csv", "wandb"], None)
-    monkeypatch.setenv("LIGHTNING_TUNE_NAME", "{")
-    with pytest.raises(ArgumentError, match="LIGHTNING_TUNE_NAME must be YAML, got '{'"):
+    monkeypatch.setenv("LIGHTNING_TUNE_NAME", "2024")
+    monkeypatch.setenv("LIGHTNING_TUNE_MAX_TRIALS", "1e-4")
+    assert call({}) == (1e-4, ["csv", "wandb"], "2024")
+    monkeypatch.setenv("LIGHTNING_TUNE_LOGGER", "{")
+    with pytest.raises(ArgumentError, match="LIGHTNING_TUNE_LOGGER must be YAML, got '{'"):
         call({})

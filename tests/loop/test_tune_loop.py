@@ -1,13 +1,15 @@
 """`TuneLoop` on tiny modules: what it takes, what it refuses, how it ends and how it goes on."""
 
 import random
+import signal
+import warnings
 
 import lightning.pytorch as pl
 import numpy as np
 import pytest
 import pytorch_lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateFinder, ModelCheckpoint
 
 from lightning_tune import Choice, Float, GridSearch, Int, OneAtATimeSearch, Space, TuneLoop
 from lightning_tune.errors import (
@@ -247,6 +249,10 @@ def test_constraint_is_asked_before_a_trial_costs_anything(tmp_path):
     assert all(trial.config["width"] > 10 for trial in result.trials)
     with pytest.raises(SpaceError, match="`constraint` refused"):
         loop(tmp_path, name="no", constraint=lambda config: False).fit(Tiny, datamodule=TinyData)
+    with pytest.raises(ArgumentError, match="`constraint` refuses the baseline"):
+        loop(tmp_path, name="b", constraint=lambda c: c["width"] > 10, baseline={"lr": 0.01, "width": 5}).fit(
+            Tiny, datamodule=TinyData
+        )
 
 
 def test_pytorch_lightning_is_used_where_the_user_uses_it(tmp_path):
@@ -340,6 +346,155 @@ def test_enqueued_and_stopped_by_another_process(tmp_path):
         "enough",
         1,
     )
+
+
+class Interrupts(pl.Callback):
+    """Presses Ctrl-C in one epoch of the whole test."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == self.epoch and not seen_interrupts:
+            seen_interrupts.append(trainer.current_epoch)
+            signal.raise_signal(signal.SIGINT)
+
+
+seen_interrupts: list[int] = []
+
+
+@pytest.mark.filterwarnings("ignore:.*goes on with other settings")
+@pytest.mark.parametrize(("every", "max_epochs"), [(1, 6), (4, 6), (1, 2)])
+def test_an_interrupted_trial_goes_on_even_without_a_report_or_with_fewer_epochs(tmp_path, every, max_epochs):
+    seen_interrupts.clear()
+    epochs = []
+
+    class Counted(Tiny):
+        def on_train_epoch_start(self):
+            epochs.append(self.current_epoch)
+
+    trainer = {
+        "max_epochs": 6,
+        "accelerator": "cpu",
+        "check_val_every_n_epoch": every,
+        "callbacks": [Interrupts(2)],
+    }
+    cut = loop(tmp_path, max_trials=1, trainer=trainer).fit(Counted, datamodule=TinyData)
+    assert (cut.trials[0].state, cut.trials[0].epochs) == ("paused", 3)
+    whole = loop(tmp_path, max_trials=1, trainer={**trainer, "max_epochs": max_epochs}).fit(
+        Counted, datamodule=TinyData
+    )
+    assert whole.trials[0].state == "completed"
+    assert epochs == list(range(max(max_epochs, 3)))
+    assert whole.best is None or whole.best.load(Counted) is not None
+
+
+@pytest.mark.parametrize("by", ["early_stopping", "callback", "module"])
+def test_somebody_elses_stop_is_not_taken_for_a_save(tmp_path, by):
+    """Saved after every epoch, a trial that others stop at an epoch's end stops there as it does without."""
+
+    class Stops(pl.Callback):
+        def on_train_epoch_end(self, trainer, module):
+            trainer.should_stop = trainer.should_stop or trainer.current_epoch == 1
+
+    class StopsItself(Tiny):
+        def on_train_epoch_end(self):
+            self.trainer.should_stop = self.trainer.should_stop or self.current_epoch == 1
+
+    early = EarlyStopping("val_acc", mode="max", stopping_threshold=0.0, check_on_train_epoch_end=True)
+    callbacks = {"early_stopping": [early], "callback": [Stops()], "module": []}[by]
+    trainer = {"max_epochs": 5, "accelerator": "cpu", "callbacks": callbacks}
+    model = StopsItself if by == "module" else Tiny
+    plain, saving = (
+        loop(tmp_path, name=f"every{every}", trainer=trainer, checkpoint_every_s=every).fit(
+            model, datamodule=TinyData
+        )
+        for every in (60, 0)
+    )
+    assert curves(plain) == curves(saving)
+    assert all(trial.epochs == (1 if by == "early_stopping" else 2) for trial in saving.trials)
+
+
+def test_with_repeats_the_best_groups_checkpoint_is_kept_to_the_end(tmp_path):
+    """A first seed that looks better than the best group's mean must not cost that group its file."""
+
+    class Scripted(Tiny):
+        def validation_step(self, batch, index):
+            scores = iter([0.5, 0.5, 0.1, 0.95])
+            self.log("val_loss", list(scores)[made[-1]])
+
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            made.append(len(made))
+
+    made = []
+    result = loop(
+        tmp_path,
+        monitor="val_loss",
+        mode="min",
+        max_trials=2,
+        repeats=2,
+        trainer={"max_epochs": 1, "accelerator": "cpu"},
+    ).fit(Scripted, datamodule=TinyData)
+    assert (result.best.group, result.best.checkpoint is not None) == (0, True)
+    assert sum(trial.checkpoint is not None for trial in result.trials) == 1
+
+
+def test_repeats_of_finished_trials_train_on_under_a_larger_max_epochs_and_come_to_an_end(tmp_path):
+    loop(tmp_path, max_trials=1, repeats=2, keep_checkpoints=2).fit(Tiny, datamodule=TinyData)
+    with pytest.warns(UserWarning, match="max_epochs"):
+        more = loop(
+            tmp_path,
+            max_trials=1,
+            repeats=2,
+            keep_checkpoints=2,
+            trainer={"max_epochs": 4, "accelerator": "cpu"},
+        ).fit(Tiny, datamodule=TinyData)
+    assert max(trial.epochs for trial in more.trials) == 4
+    assert {trial.state for trial in more.trials} == {"completed"}
+
+
+def test_a_target_with_several_monitors_is_in_the_scores_own_unit(tmp_path):
+    result = loop(
+        tmp_path,
+        monitor=["val_acc", "val_loss"],
+        mode=["max", "min"],
+        score=lambda values: values[1],
+        target=50.0,
+    ).fit(Tiny, datamodule=TinyData)
+    assert "target 50 reached" in result.reason
+
+
+def test_a_learning_rate_finder_runs_once_a_trial(tmp_path):
+    epochs = []
+
+    class Counted(Tiny):
+        def on_train_epoch_start(self):
+            if self.trainer.callbacks and len(self.trainer.callbacks) > 1:
+                epochs.append(self.current_epoch)
+
+    finder = LearningRateFinder(num_training_steps=4, update_attr=True)
+    trainer = {"max_epochs": 3, "accelerator": "cpu", "callbacks": [finder]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loop(tmp_path, max_trials=1, trainer=trainer, checkpoint_every_s=0).fit(Counted, datamodule=TinyData)
+    assert epochs == [0, 1, 2]
+
+
+def test_what_a_callable_returns_must_be_new_each_time(tmp_path):
+    one = Tiny()
+    with pytest.raises(ArgumentError, match="module that was trained before"):
+        loop(tmp_path, {"x": Float(0, 1)}).fit(lambda config: one, datamodule=TinyData)
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False)
+    with pytest.raises(ArgumentError, match="Trainer that was fitted before"):
+        loop(tmp_path, name="t", trainer=lambda config: trainer).fit(Tiny, datamodule=TinyData)
+
+
+def test_baselines_added_later_are_tried(tmp_path):
+    space = {"lr": Float(0.001, 0.1)}
+    loop(tmp_path, space, max_trials=1, baseline={"lr": 0.02}).fit(Tiny, datamodule=TinyData)
+    more = loop(tmp_path, space, max_trials=2, baseline={"lr": 0.03}).fit(Tiny, datamodule=TinyData)
+    assert [trial.config["lr"] for trial in more.trials] == [0.02, 0.03]
 
 
 # -- what fails

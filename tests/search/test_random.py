@@ -44,7 +44,20 @@ def test_another_seed_gives_another_sweep():
 
 
 def test_a_constraint_that_refuses_everything_is_an_error():
+    space = {"lr": Float(0.0, 1.0)}
     with pytest.raises(SpaceError, match="`constraint` refused 1000"):
         run_function(
-            FINITE, RandomSearch(), lambda config, step: 1.0, max_trials=1, constraint=lambda config: False
+            space, RandomSearch(), lambda config, step: 1.0, max_trials=1, constraint=lambda config: False
         )
+
+
+def test_a_constraint_that_few_of_a_finite_space_meet_is_searched_whole():
+    space = {"a": Int(0, 20000)}
+    history = run_function(
+        space,
+        RandomSearch(),
+        lambda config, step: 1.0,
+        max_trials=9,
+        constraint=lambda config: config["a"] == 7,
+    )
+    assert [trial.config for trial in history] == [{"a": 7}]

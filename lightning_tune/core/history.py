@@ -194,9 +194,11 @@ class History:
         return [self._groups[number].best_member for _, number in self._ranking.sorted()[:count]]
 
     def contenders(self) -> list[Trial]:
-        """Return the best members so far of the groups whose repeats are not all there: each may yet lead."""
-        groups = [group for group in self._open_groups.values() if not group.complete]
-        return [group.best_member for group in groups if math.isfinite(group.cost_so_far)]
+        """Return the best member so far of each group whose repeats have not all ended: it may yet lead."""
+        if self.repeats == 1:
+            return []
+        leading = [group.best_member for group in self._open_groups.values() if group.state != "failed"]
+        return [member for member in leading if math.isfinite(member.cost)]
 
     # -- the fold
 

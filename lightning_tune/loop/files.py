@@ -6,11 +6,12 @@ SHA-256 travel in the event that records it and are checked before it is loaded.
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, get_args
 
+from lightning_tune.core.events import CheckpointKind
 from lightning_tune.errors import CheckpointError, StoreError
 from lightning_tune.execute.base import CheckpointRef
 
@@ -78,10 +79,14 @@ class SweepFiles:
         """Remove a file; one that is gone already is fine."""
         (self.folder / path).unlink(missing_ok=True)
 
-    def remove_leftovers(self) -> None:
-        """Remove the temporary files of a killed process."""
+    def remove_leftovers(self, recorded: Collection[str]) -> None:
+        """Remove what a killed process left: temporary files, and checkpoints that no record names."""
         for path in self.folder.glob("trials/*/.*.tmp"):
             path.unlink(missing_ok=True)
+        for kind in get_args(CheckpointKind):
+            for path in self.folder.glob(f"trials/*/{kind}-*.ckpt"):
+                if path.relative_to(self.folder).as_posix() not in recorded:
+                    path.unlink(missing_ok=True)
 
 
 def _measure(path: Path) -> tuple[int, str]:

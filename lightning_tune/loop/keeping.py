@@ -47,6 +47,12 @@ class Keeper:
         """Return whether a trial is now among the best of the sweep."""
         return trial in self._kept()
 
+    def tidy(self) -> None:
+        """Finish what a killed process had begun to delete."""
+        self.drop()
+        trials = self.journal.history.with_checkpoints
+        self.files.remove_leftovers({saved.path for trial in trials for saved in trial.checkpoints.values()})
+
     def drop(self) -> None:
         """Delete what ended trials no longer need."""
         kept = self._kept()

@@ -210,8 +210,8 @@ def _check_arguments(trainer: Mapping[str, Any], keys: Sequence[str], package: M
     for callback in _as_list(trainer.get("callbacks")):
         if isinstance(callback, package.callbacks.BatchSizeFinder):
             raise ArgumentError(
-                "`trainer` has a BatchSizeFinder: what it finds cannot be put back when a trial is resumed. Search "
-                "the batch size instead, e.g. 'data.batch_size': Choice([32, 64, 128])."
+                "`trainer` has a BatchSizeFinder: what it finds cannot be put back when a trial is resumed. "
+                "Search the batch size instead, e.g. 'data.batch_size': Choice([32, 64, 128])."
             )
         if home_of(callback) not in (None, package.__name__):
             raise ArgumentError(

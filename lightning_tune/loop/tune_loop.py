@@ -289,11 +289,11 @@ class TuneLoop:
 
     def _coordinator(self, plan: Plan, sweep: OpenSweep, screen: Screen) -> Coordinator:
         files = SweepFiles(sweep.folder)
-        files.remove_leftovers()
         schedule = self.schedule.resolve(max_budget=plan.max_epochs, max_trials=self.limits.max_trials)
         journal = Journal(name=sweep.name, store=sweep.store, history=sweep.history, listeners=[screen])
         open_session(journal, plan.settings)
         keeper = Keeper(journal=journal, files=files, keep=self.keep_checkpoints)
+        keeper.tidy()
         dispatcher = Dispatcher(
             journal=journal,
             keeper=keeper,

@@ -157,11 +157,13 @@ def test_incomplete_groups_are_contenders_by_their_best_member_so_far():
     history = history_of(
         started(0, group=0), leg(0), report(0, 1, 0.5), ended(0),
         started(1, group=0, config={"x": 0}), leg(1), report(1, 1, 0.1), ended(1),
-        started(2, group=2), leg(2),
+        started(2, group=0, config={"x": 0}), leg(2),
+        started(3, group=3), leg(3),
         repeats=3,
     )  # fmt: skip
     assert history.leaders(1) == []
     assert [trial.number for trial in history.contenders()] == [1]
+    assert history_of(started(0), leg(0), report(0, 1, 0.5)).contenders() == []
 
 
 def test_a_group_state_is_its_members_common_state():

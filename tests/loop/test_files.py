@@ -55,6 +55,11 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     files = SweepFiles(tmp_path)
     leftover = files.trial_folder(0) / ".a.ckpt.123.tmp"
     leftover.write_bytes(b"torn")
-    files.remove_leftovers()
-    assert not leftover.exists()
+    kept, orphan, own = (
+        files.trial_folder(0) / name for name in ("best-0-1.ckpt", "pause-0-1.ckpt", "mine.ckpt")
+    )
+    for path in (kept, orphan, own):
+        path.write_bytes(b"x")
+    files.remove_leftovers({"trials/0/best-0-1.ckpt"})
+    assert [path.exists() for path in (leftover, kept, orphan, own)] == [False, True, False, True]
     files.remove("trials/0/never-there.ckpt")

@@ -74,6 +74,19 @@ def test_only_the_best_keep_theirs_and_running_ones_what_they_need(keeper):
     assert newest_checkpoint(keeper.journal.history.trials[1]) is None
 
 
+def test_what_a_kill_left_undeleted_goes_at_the_next_opening(keeper):
+    """Killed after an end was recorded, and before the files that it made superfluous were gone."""
+    for number, value in enumerate([0.3, 0.1, 0.2]):
+        trial(keeper, number, value)
+        save(keeper, number, "best", 1.0)
+        keeper.journal.record(
+            TrialEnded(trial=number, leg=0, step=1.0, state="completed", reason="", time=0.0)
+        )
+    keeper.files.write("trials/0/pause-0-9.ckpt", 9.0, lambda file: file.write(b"x"))
+    keeper.tidy()
+    assert files(keeper) == ["trials/1/best-1.0", "trials/2/best-1.0"]
+
+
 def test_a_failed_trial_keeps_nothing(keeper):
     trial(keeper, 0, 0.1)
     save(keeper, 0, "best", 1.0)

@@ -1,11 +1,11 @@
 """Pause a Trainer at the end of an epoch and let another go on from there, bit for bit.
 
 Everything that touches Lightning's private names is in this file and in `random_state.py`, under a contract
-test. The
-recipe: this callback comes first; it sets `should_stop` in `on_train_epoch_end` and saves in `on_train_end`,
-before any other callback swaps weights there; random states are put back at the first `on_train_epoch_start`
-of the resumed fit, where the loop is told that it is not resuming, so that the loader's iterator is made
-where a straight run makes it. A periodic save is a pause that resumes at once.
+test. The recipe: this callback comes first. `should_stop` is set when the epoch is over for everybody else
+(the reporting callback, the last of all, calls `close_epoch`), so that their stop is not taken for ours. It
+is saved in `on_train_end`, before any other callback swaps weights there. Random states are put back at the
+first `on_train_epoch_start` of the resumed fit, where the loop is told that it is not resuming, so that the
+loader's iterator is made where a straight run makes it. A periodic save is a pause that resumes at once.
 """
 
 from functools import cache

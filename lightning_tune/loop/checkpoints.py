@@ -4,9 +4,7 @@ Plain tensors, `weights_only=True`, always.
 """
 
 import io
-import os
 import pickle
-import traceback
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,16 +140,3 @@ def weights_of(state: dict[str, Any]) -> dict[str, Any]:
             weights: dict[str, Any] = value["weights"]
             return weights
     return state["state_dict"]  # type: ignore[no-any-return]  # a state_dict
-
-
-def last_user_frame(error: BaseException) -> str:
-    """Return " (file.py:12)" for the innermost frame of the user's own code, or nothing."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not _is_library(frame.filename)]
-    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
-
-
-def _is_library(filename: str) -> bool:
-    here = str(Path(__file__).resolve().parents[1])
-    parts = Path(filename).parts
-    return filename.startswith((here + os.sep, "<")) or "site-packages" in parts or "dist-packages" in parts

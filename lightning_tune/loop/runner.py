@@ -23,12 +23,13 @@ from lightning_tune.core.outcome import Outcome, TrialInfo
 from lightning_tune.errors import ArgumentError, CheckpointError, MonitorError
 from lightning_tune.execute.base import Assignment, Channel, CheckpointRef, LegEnd, Retire, Task
 from lightning_tune.loop.arguments import split_config
-from lightning_tune.loop.checkpoints import Saver, best_weights, last_user_frame
+from lightning_tune.loop.checkpoints import Saver, best_weights
 from lightning_tune.loop.data import Loaders
 from lightning_tune.loop.files import SweepFiles
 from lightning_tune.loop.packages import home_of
 from lightning_tune.loop.recipe import Recipe
 from lightning_tune.loop.trainers import TrainerRecipe, check_trainer
+from lightning_tune.track.frames import user_frame
 from lightning_tune.track.loggers import TrialLoggers
 from lightning_tune.track.mute import quiet
 
@@ -213,12 +214,13 @@ class TrialRunner:
         if isinstance(error, ArgumentError):
             raise error
         text = "".join(traceback.format_exception(error))
+        where = user_frame(text)
         end = LegEnd(
             trial=task.trial,
             leg=task.leg,
             step=leg.step,
             kind="exception",
-            reason=f"{type(error).__name__}: {_first_line(error)}{last_user_frame(error)}",
+            reason=f"{type(error).__name__}: {_first_line(error)}" + (f" ({where})" if where else ""),
             error=text,
             exception=error,
         )

@@ -6,7 +6,6 @@ import torch
 from lightning_tune.errors import CheckpointError
 from lightning_tune.loop.checkpoints import (
     Saver,
-    last_user_frame,
     read_checkpoint,
     unloadable,
     weights_of,
@@ -79,10 +78,3 @@ def test_a_paused_trials_best_weights_are_found():
     assert weights_of(paused) is best
     assert weights_of({"state_dict": last}) is last
     assert weights_of({"state_dict": last, "callbacks": {"TuneReporting": {"weights": None}}}) is last
-
-
-def test_the_users_own_line_is_shown_not_the_librarys():
-    with pytest.raises(RuntimeError) as raised:
-        torch.nn.Linear(2, 2)(torch.ones(3))
-    assert last_user_frame(raised.value).startswith(" (test_checkpoints.py:")
-    assert last_user_frame(ValueError("never raised")) == ""

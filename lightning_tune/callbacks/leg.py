@@ -25,15 +25,15 @@ class Leg:
         channel: the coordinator.
         resumed: whether it begins from a checkpoint.
         save_due: returns whether a periodic save is due.
-        accepts: returns whether a state can be saved and loaded again.
+        accepts: returns whether a state (made when it is asked for) can be saved and loaded again.
         write: writes a checkpoint's dictionary, `(kind, step, state) -> file` (None where it cannot be
             saved).
         close_epoch: called when an epoch is over for everybody else; the pausing callback's.
-        at_end: called when training has ended, before anything is saved; the reporting callback's.
         ending: why training is being stopped: for a periodic save, a pause, or a stop; None while it goes on.
         reason: the same in words.
         diverged: whether a report was NaN or infinite.
         step: the last step trained to, in epochs.
+        scored: the weights that were validated, where they are not the module's own afterwards.
         saved: the checkpoint that this fit ended with.
         ended_by: the callback that ended training early, if it was one of the user's.
         fault: an error of the coordinator (a full disk, say), which ends the sweep and not only the trial.
@@ -46,14 +46,14 @@ class Leg:
     channel: Channel
     resumed: bool
     save_due: Callable[[], bool]
-    accepts: Callable[[dict[str, Any]], bool]
+    accepts: Callable[[Callable[[], dict[str, Any]]], bool]
     write: Callable[[CheckpointKind, float, dict[str, Any]], CheckpointRef | None]
     close_epoch: Callable[[Any, Any], None] = lambda trainer, module: None
-    at_end: Callable[[Any, Any], None] = lambda trainer, module: None
     ending: Ending | None = None
     reason: str = ""
     diverged: bool = False
     step: float = 0.0
+    scored: dict[str, Any] | None = None
     saved: CheckpointRef | None = None
     ended_by: str = ""
     fault: BaseException | None = None

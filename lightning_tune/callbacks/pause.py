@@ -30,6 +30,8 @@ _LEFT_OUT = (
 class PauseHooks:
     """The hooks; `pause_callback` makes a Callback of them for the user's package."""
 
+    package: ModuleType
+
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
         leg.close_epoch = self.close_epoch
@@ -54,6 +56,12 @@ class PauseHooks:
         trainer.fit_loop._resuming_from_checkpoint = False
         self._restored = None
 
+    def on_validation_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Keep averaged weights, which a WeightAveraging callback is about to take out of the module."""
+        averaging = getattr(self.package.callbacks, "WeightAveraging", ())
+        if not trainer.sanity_checking and any(isinstance(entry, averaging) for entry in trainer.callbacks):
+            self.leg.scored = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
     def close_epoch(self, trainer: Any, module: Any) -> None:
         """Decide whether this fit ends here; called when all other callbacks have had their say."""
         if self.leg.ending == "stop":
@@ -67,7 +75,9 @@ class PauseHooks:
         if epochs >= self.leg.budget:
             self.leg.end("pause", budget_reached(self.leg.budget))
         elif (
-            self.leg.ending is None and self.leg.save_due() and self.leg.accepts(self._state(trainer, module))
+            self.leg.ending is None
+            and self.leg.save_due()
+            and self.leg.accepts(lambda: self._state(trainer, module))
         ):
             self.leg.end("save", "")
         if self.leg.ending is not None:
@@ -76,7 +86,6 @@ class PauseHooks:
     def on_train_end(self, trainer: Any, module: Any) -> None:
         """Write the checkpoint that the trial trains on from."""
         leg = self.leg
-        leg.at_end(trainer, module)
         leg.ended_by = self._early_stopper(trainer)
         if leg.ending in ("pause", "save") and self._ended_otherwise(trainer):
             leg.ending, leg.reason = None, ""
@@ -120,9 +129,8 @@ def stop_training(trainer: Any) -> None:
 
 @cache
 def _callback_class(package: ModuleType) -> type:
-    return type(
-        "TunePause", (PauseHooks, package.Callback), {"__module__": __name__, "__doc__": PauseHooks.__doc__}
-    )
+    names = {"__module__": __name__, "__doc__": PauseHooks.__doc__, "package": package}
+    return type("TunePause", (PauseHooks, package.Callback), names)
 
 
 def pause_callback(package: ModuleType, leg: Leg) -> Any:

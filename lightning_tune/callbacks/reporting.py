@@ -1,7 +1,7 @@
 """Report the monitor of every validation, and keep the weights of the best one. This callback comes last.
 
-The monitor may be logged in validation, on the epoch's end in training, or as late as the module's own
-`on_train_epoch_end`, which a plain callback sees only afterwards; where it first appears is where it is read.
+The monitor may be logged in validation, or in training on the epoch's end, as late as the module's own
+`on_train_epoch_end`; where it first appears is where it is read.
 """
 
 import difflib
@@ -15,15 +15,21 @@ from lightning_tune.callbacks.leg import Leg
 from lightning_tune.callbacks.pause import stop_training
 from lightning_tune.errors import MonitorError
 
-Source = Literal["validation", "train_epoch", "late"]
+Source = Literal["validation", "train_epoch"]
 
 
 class ReportingHooks:
-    """The hooks; `reporting_callback` makes a Callback of them for the user's package."""
+    """The hooks; `reporting_callback` makes a Callback of them for the user's package.
+
+    The class attributes are what `trainer.checkpoint_callback` is asked for where there is no other saver.
+    """
+
+    best_model_path = ""
+    last_model_path = ""
+    best_model_score: torch.Tensor | None = None
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
-        leg.at_end = self.at_end
         self.source: Source | None = None
         self.best_cost: float | None = None
         self.best_step: float | None = None
@@ -60,14 +66,12 @@ class ReportingHooks:
         self.leg.close_epoch(trainer, module)
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-        """Report a metric that the module logged in its own `on_train_epoch_end`, one hook late."""
+        """Look for the monitor once an epoch is over."""
         if self._epochs_seen:
-            self._report(trainer, module, "late", float(trainer.current_epoch))
             self._check_monitor(trainer)
 
-    def at_end(self, trainer: Any, module: Any) -> None:
-        """Report the last epoch of such a metric: the pausing callback calls this before it saves."""
-        self._report(trainer, module, "late", float(trainer.current_epoch))
+    def on_train_end(self, trainer: Any, module: Any) -> None:
+        """Look for the monitor once all of training is over."""
         if self.leg.ending is None:
             self._validated = True
             self._check_monitor(trainer)
@@ -84,8 +88,11 @@ class ReportingHooks:
             name: float(value) for name, value in metrics.items() if torch.as_tensor(value).numel() == 1
         }
         values = tuple(logged[name] for name in self.leg.objective.monitor)
+        cost = self.leg.objective.cost(
+            values
+        )  # before the report: a `score=` that raises fails the trial alone
         self.leg.report(step, values, logged)
-        self._keep_best(module, self.leg.objective.cost(values), step)
+        self._keep_best(module, cost, step)
         if self.leg.ending == "stop":
             stop_training(trainer)
 
@@ -95,7 +102,7 @@ class ReportingHooks:
         if not improved or cost == float("inf"):
             return
         self.best_cost, self.best_step = cost, step
-        state = module.state_dict()
+        state = module.state_dict() if self.leg.scored is None else self.leg.scored
         if self.weights is None or self.weights.keys() != state.keys():
             self.weights = {name: _copy(value) for name, value in state.items()}
             return

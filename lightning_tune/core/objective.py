@@ -114,6 +114,8 @@ class Objective:
             ArgumentError: there are several monitors and no callable `score`.
         """
         if callable(self.score):
+            if not all(map(math.isfinite, values)):
+                return math.inf
             cost = float(self.score(values))
             return cost if math.isfinite(cost) else math.inf
         if len(values) != 1:

@@ -112,6 +112,11 @@ class Trial:
         return self.legs[-1].budget if self.legs else 0.0
 
     @property
+    def resumable(self) -> bool:
+        """Whether there is a checkpoint to train on from."""
+        return not self.checkpoints.keys().isdisjoint({"pause", "last"})
+
+    @property
     def leg(self) -> int:
         """The number of the newest leg, from 0 (-1 before the first)."""
         return self.legs[-1].leg if self.legs else -1

@@ -1,5 +1,6 @@
 """Which arguments a class takes, and whether a space's keys are among them: asked before anything trains."""
 
+import dataclasses
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -97,7 +98,7 @@ def call_with(target: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Call a class (or function) with flat arguments; dotted keys build the nested argument they name.
 
     A nested argument is a dictionary, a dataclass or any class that the parameter's annotation names; its
-    other fields keep the parameter's default.
+    other fields keep the value that is given beside it, or else the parameter's default.
     """
     if not any("." in key for key in arguments):
         return target(**arguments)
@@ -112,9 +113,40 @@ def call_with(target: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
             place[last] = value
     parameters = inspect.signature(target).parameters
     for name, values in nested.items():
-        parameter = parameters.get(name)
-        plain[name] = _build_nested(values, parameter)
+        given = plain.get(name)
+        if isinstance(given, Mapping) or dataclasses.is_dataclass(given):
+            plain[name] = _laid_over(given, values)
+        else:
+            plain[name] = _build_nested(values, parameters.get(name))
     return target(**plain)
+
+
+def value_at(arguments: Mapping[str, Any], key: str) -> Any:
+    """Return the value of a (possibly dotted) key in arguments that hold dictionaries and dataclasses.
+
+    Raises:
+        KeyError: there is none.
+    """
+    value: Any = arguments
+    for part in key.split("."):
+        if isinstance(value, Mapping):
+            value = value[part]
+        elif dataclasses.is_dataclass(value) and hasattr(value, part):
+            value = getattr(value, part)
+        else:
+            raise KeyError(key)
+    return value
+
+
+def _laid_over(given: Any, values: Mapping[str, Any]) -> Any:
+    """Return a copy of a dictionary or dataclass with some of its fields replaced, nested ones included."""
+    if isinstance(given, Mapping):
+        return _merge(dict(given), values)
+    fields = {
+        name: _laid_over(getattr(given, name), value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+    }
+    return dataclasses.replace(given, **fields)
 
 
 def _build_nested(values: dict[str, Any], parameter: inspect.Parameter | None) -> Any:

@@ -6,6 +6,7 @@ Plain tensors, `weights_only=True`, always.
 import io
 import pickle
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -40,14 +41,14 @@ class Saver:
     works: bool = True
     _checked: bool = False
 
-    def accepts(self, state: dict[str, Any]) -> bool:
-        """Return whether a state can be saved and loaded again.
+    def accepts(self, make_state: Callable[[], dict[str, Any]]) -> bool:
+        """Return whether the trial's state can be saved and loaded again.
 
         The first one that cannot costs one warning.
         """
         if not self._checked:
             self._checked = True
-            problem = unloadable(state)
+            problem = unloadable(make_state())
             if problem is not None:
                 self.works = False
                 self.warn(
@@ -62,7 +63,7 @@ class Saver:
 
         The state holds live tensors: they are on the disk when this returns.
         """
-        if kind != "best" and not self.accepts(state):
+        if kind != "best" and not self.accepts(lambda: state):
             return None
         name = f"trials/{self.trial}/{kind}-{self.leg}-{step:g}.ckpt"
         ref = self.files.write(name, step, lambda file: torch.save(state, file))
@@ -104,7 +105,7 @@ def _loads(state: dict[str, Any]) -> bool:
 
 
 def best_weights(reporting: Any, package: ModuleType) -> dict[str, Any]:
-    """Return the checkpoint of a trial's best epoch; `load_from_checkpoint` reads it as well."""
+    """Return the checkpoint of a trial's best epoch; `load_from_checkpoint` reads it, given arguments."""
     return {
         "state_dict": reporting.weights,
         "epoch": int(reporting.best_step),

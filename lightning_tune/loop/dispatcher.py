@@ -127,7 +127,7 @@ class Dispatcher:
                 member
                 for member in group.members
                 if member.budget < budget
-                and (member.state == "paused" or (member.state == "completed" and newest_checkpoint(member)))
+                and (member.state == "paused" or (member.state == "completed" and member.resumable))
             ]
             for member in behind[: count - len(tasks)]:
                 tasks.append(self._begin_leg(member, budget))
@@ -159,13 +159,14 @@ class Dispatcher:
                     ended = self.limits.reached(self.history, elapsed_s)
                 case Wait() | Done():
                     return tasks or self._ending(job)
-        return tasks
+        return tasks or self._ending(Wait(reason="the scheduler asks for nothing that can be done"))
 
     def _resumed(self, job: Resume) -> list[Task]:
         """Begin the next leg of a group with the first of its members that is below the budget."""
         for member in self.history.group(job.group).members:
             paused = member.state == "paused" and member.step < job.budget
-            if paused or (member.state == "completed" and member.budget < job.budget):
+            grows = member.state == "completed" and member.budget < job.budget and member.resumable
+            if paused or grows:
                 return [self._begin_leg(member, job.budget)]
         return []
 

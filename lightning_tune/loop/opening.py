@@ -14,7 +14,9 @@ from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError, SweepExistsError
 from lightning_tune.store import Store, SweepRecord, open_store
+from lightning_tune.track.private import write_private
 
+_OWNER = "sweep.id"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -87,9 +89,32 @@ def open_sweep(
     if record is not None:
         store.delete(name)  # asked for, or nothing but the record is there: no trial of it ever reported
         shutil.rmtree(folder / "trials", ignore_errors=True)
+    (folder / _OWNER).unlink(missing_ok=True)
     store.create(name, spec, time.time())
     history.extend(store.append(name, [_declared(space, 1)], durable=True))
     return OpenSweep(name=name, folder=folder, store=store, history=history, resumed=False)
+
+
+def check_owner(folder: Path, name: str, store: Store) -> None:
+    """Refuse a folder whose files belong to another sweep: one of the same name in another store.
+
+    Raises:
+        SweepExistsError: saying what to do. Nothing was changed.
+    """
+    owner, record = folder / _OWNER, store.sweep(name)
+    if owner.exists() and (record is None or owner.read_text() != repr(record.created)):
+        raise SweepExistsError(
+            f"the folder {folder} holds the files of a sweep {name!r} that is recorded in another "
+            "store (or whose store was deleted). Nothing was changed. Use that store, another `name=` or "
+            "`root_dir=`, or `overwrite=True` to begin anew in this folder."
+        )
+
+
+def claim(folder: Path, name: str, store: Store) -> None:
+    """Note in the folder which sweep its files belong to."""
+    record = store.sweep(name)
+    if record is not None:
+        write_private(folder / _OWNER, repr(record.created))
 
 
 def store_of(store: Store | str | Path | None, folder: Path) -> Store:

@@ -1,5 +1,7 @@
 """How to build a trial's module and datamodule from its configuration, anew for each trial."""
 
+import contextlib
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 from lightning_tune.core.events import Config
 from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError, UnknownArgumentError
-from lightning_tune.loop.arguments import call_with, check_keys, signature_of
+from lightning_tune.loop.arguments import call_with, check_keys, signature_of, value_at
 from lightning_tune.loop.packages import home_of
 
 
@@ -35,7 +37,7 @@ class Recipe:
             return self.instance
         if self.whole:
             return self.target(dict(config))
-        return call_with(self.target, {**(self.fixed or {}), **arguments})
+        return call_with(self.target, {**copy.deepcopy(dict(self.fixed or {})), **arguments})
 
 
 def model_recipe(model: Any, space: Space) -> tuple[Recipe, Config | None]:
@@ -114,5 +116,8 @@ def _from_instance(
             f"class {kind.__name__} itself."
         )
     check_keys(keys, fixed, kind, kind.__name__, prefix)
-    own = {prefix + key: fixed[key] for key in keys if key in fixed}
-    return Recipe(name=kind.__name__, target=kind, fixed=fixed), own
+    own = {}
+    for key in keys:
+        with contextlib.suppress(KeyError):  # a key that the instance has no value for
+            own[prefix + key] = value_at(fixed, key)
+    return Recipe(name=kind.__name__, target=kind, fixed=copy.deepcopy(fixed)), own

@@ -71,7 +71,8 @@ class TrialResult:
                 hyperparameters, or a callable `config -> LightningModule`.
 
         Raises:
-            CheckpointError: the trial's checkpoint was not kept, or is missing or damaged.
+            CheckpointError: the trial's checkpoint was not kept, is missing or damaged, or does not fit the
+                module.
         """
         if self._ref is None:
             raise CheckpointError(
@@ -79,7 +80,14 @@ class TrialResult:
             )
         state = read_checkpoint(self._files.check(self._ref))
         module = model_recipe(model, self._space)[0].build(self.config, split_config(self.config)[0])
-        module.load_state_dict(weights_of(state))
+        module.configure_model()
+        try:
+            module.load_state_dict(weights_of(state))
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"the weights of trial {self.number} do not fit the module that `model` builds: {error} "
+                "Layers must be made in `__init__` or in `configure_model`."
+            ) from error
         return module.eval()
 
     def _repr_html_(self) -> str:

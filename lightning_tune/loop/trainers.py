@@ -47,7 +47,7 @@ class TrainerRecipe:
         if isinstance(self.trainer, Mapping):
             trainer = self.package.Trainer(**self._arguments(config, loggers, folder))
         else:
-            trainer = copy.deepcopy(self.trainer) if home_of(self.trainer) else self.trainer(dict(config))
+            trainer = self._copy_of_template() if home_of(self.trainer) else self.trainer(dict(config))
             trainer.loggers = list(loggers)
             if not self.verbose:
                 trainer.callbacks = [entry for entry in trainer.callbacks if not self._chatter(entry)]
@@ -61,6 +61,15 @@ class TrainerRecipe:
             finder = self.package.callbacks.LearningRateFinder  # what it found is in the checkpoint
             trainer.callbacks = [entry for entry in trainer.callbacks if not isinstance(entry, finder)]
         return trainer
+
+    def _copy_of_template(self) -> Any:
+        """Copy the template without its loggers, which may be open; each trial has loggers of its own."""
+        loggers = self.trainer.loggers
+        self.trainer.loggers = []
+        try:
+            return copy.deepcopy(self.trainer)
+        finally:
+            self.trainer.loggers = loggers
 
     def _arguments(self, config: Config, loggers: Sequence[Any], folder: str) -> dict[str, Any]:
         arguments = {
@@ -81,14 +90,14 @@ class TrainerRecipe:
         return arguments
 
     def _place(self, trainer: Any, pause: Any, reporting: Any, folder: str) -> None:
-        """Put our callbacks first and last (Lightning keeps its Checkpoint callbacks behind all others)."""
+        """Put our callbacks first and last; a user's saver stays the Trainer's `checkpoint_callback`."""
         checkpoint = self.package.callbacks.Checkpoint
         others = [entry for entry in trainer.callbacks if not isinstance(entry, checkpoint)]
         savers = [entry for entry in trainer.callbacks if isinstance(entry, checkpoint)]
         for entry in savers:
             if getattr(entry, "dirpath", "") is None:
                 entry.dirpath = f"{folder}/checkpoints"
-        trainer.callbacks = [pause, *others, reporting, *savers]
+        trainer.callbacks = [pause, *others, *savers, reporting]
 
     def _chatter(self, callback: Any) -> bool:
         """Whether a callback only prints, or is the default ModelCheckpoint, which ours replaces."""
@@ -162,7 +171,7 @@ def loggers_of(trainer: Any) -> Any:
     """Return the loggers that a user gave to a template Trainer; True (the default) where there are none."""
     if home_of(trainer) is None:
         return True
-    own = [logger for logger in trainer.loggers if not _is_default(logger)]
+    own = [logger for logger in trainer.loggers if not _is_default(logger, trainer)]
     return own or bool(trainer.loggers)
 
 
@@ -221,9 +230,10 @@ def _check_arguments(trainer: Mapping[str, Any], keys: Sequence[str], package: M
             )
 
 
-def _is_default(logger: Any) -> bool:
+def _is_default(logger: Any, trainer: Any) -> bool:
     """Whether a logger is the one that a Trainer makes when it is told nothing."""
-    return type(logger).__name__ in ("TensorBoardLogger", "CSVLogger") and logger.name == "lightning_logs"
+    kind = type(logger).__name__ in ("TensorBoardLogger", "CSVLogger")
+    return kind and logger.name == "lightning_logs" and str(logger.save_dir) == str(trainer.default_root_dir)
 
 
 def _as_list(callbacks: Any) -> list[Any]:

@@ -22,7 +22,15 @@ from lightning_tune.loop.files import SweepFiles
 from lightning_tune.loop.journal import Journal
 from lightning_tune.loop.keeping import Keeper
 from lightning_tune.loop.limits import Duration, Limits
-from lightning_tune.loop.opening import OpenSweep, open_sweep, resumed_note, store_of, sweep_folder
+from lightning_tune.loop.opening import (
+    OpenSweep,
+    check_owner,
+    claim,
+    open_sweep,
+    resumed_note,
+    store_of,
+    sweep_folder,
+)
 from lightning_tune.loop.plan import Plan, make_plan
 from lightning_tune.loop.result import Result
 from lightning_tune.loop.runner import TrialRunner
@@ -258,7 +266,9 @@ class TuneLoop:
         return store
 
     def _open_sweep(self, name: str, folder: Path, store: Store) -> OpenSweep:
-        return open_sweep(
+        if not self.overwrite:
+            check_owner(folder, name, store)
+        sweep = open_sweep(
             name=name,
             folder=folder,
             store=store,
@@ -270,6 +280,8 @@ class TuneLoop:
             amend=self.amend,
             overwrite=self.overwrite,
         )
+        claim(folder, name, store)
+        return sweep
 
     def _spec(self) -> dict[str, JSON]:
         """Return what may not change when the sweep is resumed."""

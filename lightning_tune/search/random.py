@@ -15,6 +15,9 @@ from lightning_tune.errors import SpaceError
 from lightning_tune.search.base import Searcher
 
 _TRIES = 1000
+"""Draws for a configuration that was not tried."""
+_REFUSALS = 100_000
+"""Draws for one that the constraint allows: a second or two."""
 
 
 @dataclass(frozen=True)
@@ -27,24 +30,26 @@ class RandomSearch(Searcher):
     finitely many it therefore tries each once and then is done.
 
     Raises:
-        SpaceError: 1,000 draws in a row broke the sweep's constraint.
+        SpaceError: 100,000 draws in a row broke the sweep's constraint.
     """
 
     def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Done:
         """Draw the next configuration."""
         size = self.size(space)
         allowed = 0
-        for _ in range(_TRIES):
+        for _ in range(_TRIES if size is not None else _REFUSALS):
             config = space.sample(rng)
             if not history.allows(config):
                 continue
-            allowed += 1
+            allowed, again = allowed + 1, config
             if history.find(config) is None:
                 return config
+            if allowed == _TRIES:
+                break
         if not allowed and size is None:
-            raise SpaceError(f"`constraint` refused {_TRIES} random configurations in a row: loosen it.")
+            raise SpaceError(f"`constraint` refused {_REFUSALS:,} random configurations in a row: loosen it.")
         if size is None:
-            return config
+            return again
         return self._first_untried(space, history, size)
 
     def size(self, space: Space) -> int | None:

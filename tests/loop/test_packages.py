@@ -45,3 +45,12 @@ def test_finding_one_package_does_not_import_the_other():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_function_counts_by_the_package_whose_names_it_uses():
+    hidden = Theirs
+    assert common_package(model=lambda config: Theirs()) is pytorch_lightning
+    assert common_package(model=lambda config: hidden()) is pytorch_lightning
+    assert common_package(model=lambda config: pl.LightningModule()) is pl
+    with pytest.raises(ArgumentError, match="do not work together"):
+        common_package(model=lambda config: Theirs(), datamodule=pl.LightningDataModule)

@@ -33,7 +33,7 @@ def names(trainer):
 
 
 @pytest.mark.parametrize("form", ["arguments", "template", "callable"])
-def test_our_callbacks_come_first_and_last_before_checkpoints(tmp_path, form):
+def test_our_callbacks_come_first_and_last(tmp_path, form):
     def arguments():
         callbacks = [ModelCheckpoint(monitor="x"), EarlyStopping("x")]
         return {"max_epochs": 3, "accelerator": "cpu", "callbacks": callbacks}
@@ -44,8 +44,8 @@ def test_our_callbacks_come_first_and_last_before_checkpoints(tmp_path, form):
         "callable": lambda config: pl.Trainer(**arguments(), logger=False),
     }[form]
     built, max_epochs = build(trainer, tmp_path)
-    assert names(built) == ["First", "EarlyStopping", "Last", "ModelCheckpoint"]
-    assert Path(built.callbacks[-1].dirpath) == tmp_path / "checkpoints"
+    assert names(built) == ["First", "EarlyStopping", "ModelCheckpoint", "Last"]
+    assert Path(built.callbacks[-2].dirpath) == tmp_path / "checkpoints"
     assert max_epochs == (float("inf") if form == "callable" else 3)
 
 

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import pytorch_lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateFinder, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, LearningRateFinder, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 
 from lightning_tune import Choice, Float, GridSearch, Int, OneAtATimeSearch, Space, TuneLoop
 from lightning_tune.errors import (
     ArgumentError,
+    CheckpointError,
     MonitorError,
     SpaceError,
     SweepBusyError,
@@ -495,6 +497,118 @@ def test_baselines_added_later_are_tried(tmp_path):
     loop(tmp_path, space, max_trials=1, baseline={"lr": 0.02}).fit(Tiny, datamodule=TinyData)
     more = loop(tmp_path, space, max_trials=2, baseline={"lr": 0.03}).fit(Tiny, datamodule=TinyData)
     assert [trial.config["lr"] for trial in more.trials] == [0.02, 0.03]
+
+
+def test_two_stores_never_share_a_folder(tmp_path):
+    first = loop(tmp_path, store=tmp_path / "a.db").fit(Tiny, datamodule=TinyData)
+    with pytest.raises(SweepExistsError, match="recorded in another store"):
+        loop(tmp_path, store=tmp_path / "b.db", seed=1).fit(Tiny, datamodule=TinyData)
+    again = loop(tmp_path, store=tmp_path / "a.db").fit(Tiny, datamodule=TinyData)
+    assert curves(again) == curves(first)
+    assert again.best.load(Tiny) is not None
+    anew = loop(tmp_path, store=tmp_path / "b.db", seed=1, overwrite=True).fit(Tiny, datamodule=TinyData)
+    assert anew.best.load(Tiny) is not None
+
+
+def test_a_template_with_a_logger_of_its_own_trains(tmp_path):
+    logger = CSVLogger(tmp_path / "mine")
+    template = pl.Trainer(max_epochs=2, accelerator="cpu", logger=logger, enable_progress_bar=False)
+    sweep = TuneLoop(
+        SPACE, monitor="val_acc", mode="max", max_trials=2, trainer=template, root_dir=tmp_path, name="s"
+    )
+    with pytest.warns(UserWarning, match="one CSVLogger for the whole sweep"):
+        result = sweep.fit(Tiny, datamodule=TinyData)
+    assert [trial.state for trial in result.trials] == ["completed", "completed"]
+    assert list((tmp_path / "mine").rglob("metrics.csv"))
+    assert template.loggers == [logger]
+
+
+def test_the_users_saver_is_the_trainers_checkpoint_callback(tmp_path):
+    seen = []
+
+    class Looks(Tiny):
+        def on_train_end(self):
+            seen.append(self.trainer.checkpoint_callback.best_model_path)
+
+    trainer = {"max_epochs": 1, "accelerator": "cpu", "callbacks": ModelCheckpoint(monitor="val_loss")}
+    loop(tmp_path, max_trials=1, trainer=trainer).fit(Looks, datamodule=TinyData)
+    loop(tmp_path, max_trials=1, name="none").fit(Looks, datamodule=TinyData)
+    assert seen[0].endswith(".ckpt")
+    assert seen[1] == ""
+
+
+def test_nothing_of_an_instance_is_shared_between_trials(tmp_path):
+    started = []
+
+    class Wraps(Tiny):
+        def __init__(self, body=None, lr=0.05):
+            super().__init__(lr=lr)
+            self.save_hyperparameters()
+            self.net = body
+            started.append(float(next(body.parameters()).sum()))
+
+    body = torch.nn.Linear(4, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning advises against modules as hyperparameters
+        loop(tmp_path, {"lr": Float(0.01, 0.1)}).fit(Wraps(body), datamodule=TinyData)
+    assert len(started) == 4
+    assert len(set(started)) == 1
+
+
+def test_a_score_that_raises_costs_its_trial_alone(tmp_path):
+    calls = []
+
+    def score(values):
+        calls.append(values)
+        if len({value for value in calls}) == 2:
+            raise ZeroDivisionError
+        return values[1]
+
+    result = loop(tmp_path, monitor=["val_acc", "val_loss"], mode=["max", "min"], score=score).fit(
+        Tiny, datamodule=TinyData
+    )
+    assert sorted(trial.state for trial in result.trials) == ["completed", "completed", "failed"]
+    assert "ZeroDivisionError" in next(trial.reason for trial in result.trials if trial.state == "failed")
+
+
+def test_averaged_weights_are_kept_as_they_were_scored(tmp_path):
+    trainer = {"max_epochs": 4, "accelerator": "cpu", "callbacks": EMAWeightAveraging(decay=0.5)}
+    result = loop(tmp_path, monitor="val_loss", mode="min", trainer=trainer).fit(Tiny, *tiny_loaders())
+    module = result.best.load(Tiny)
+    inputs, labels = next(iter(tiny_loaders()[1]))
+    assert float(torch.nn.functional.cross_entropy(module.net(inputs), labels)) == result.best.score
+
+
+def test_layers_of_configure_model_are_loaded_and_others_are_told_of(tmp_path):
+    class Later(Tiny):
+        def configure_model(self):
+            self.extra = getattr(self, "extra", None) or torch.nn.Linear(2, 2)
+
+    class InSetup(Tiny):
+        def setup(self, stage):
+            self.extra = torch.nn.Linear(2, 2)
+
+    result = loop(tmp_path).fit(Later, datamodule=TinyData)
+    assert result.best.load(Later).extra.weight.shape == (2, 2)
+    result = loop(tmp_path, name="setup").fit(InSetup, datamodule=TinyData)
+    with pytest.raises(CheckpointError, match="made in `__init__` or in `configure_model`"):
+        result.best.load(InSetup)
+
+
+def test_dotted_keys_keep_the_rest_of_an_instances_argument(tmp_path):
+    built = []
+
+    class Nested(Tiny):
+        def __init__(self, encoder=None, lr=0.05):
+            super().__init__(lr=lr)
+            self.save_hyperparameters()
+            built.append(dict(encoder))
+
+    result = loop(tmp_path, {"encoder.width": Int(2, 9)}).fit(
+        Nested(encoder={"width": 4, "depth": 7}), datamodule=TinyData
+    )
+    assert all(entry["depth"] == 7 for entry in built)
+    assert result.trials[0].config == {"encoder.width": 4}
 
 
 # -- what fails

@@ -1,5 +1,6 @@
 """What the two callbacks of one `Trainer.fit` share: the leg they serve, and what is to become of it."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -62,7 +63,7 @@ class Leg:
         """Report to the coordinator and take its decision."""
         self.step = max(self.step, step)
         decision = self._ask(lambda: self.channel.report(self.trial, self.leg, step, values, metrics))
-        self.diverged = self.diverged or not all(value - value == 0.0 for value in values)
+        self.diverged = self.diverged or not all(map(math.isfinite, values))
         self.take(decision)
 
     def poll(self) -> None:

@@ -88,9 +88,8 @@ class ReportingHooks:
             name: float(value) for name, value in metrics.items() if torch.as_tensor(value).numel() == 1
         }
         values = tuple(logged[name] for name in self.leg.objective.monitor)
-        cost = self.leg.objective.cost(
-            values
-        )  # before the report: a `score=` that raises fails the trial alone
+        # before the report: a `score=` that raises fails the trial alone
+        cost = self.leg.objective.cost(values)
         self.leg.report(step, values, logged)
         self._keep_best(module, cost, step)
         if self.leg.ending == "stop":

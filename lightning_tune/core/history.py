@@ -67,7 +67,6 @@ class History:
         self._decisions: dict[tuple[int, int, float], Decided] = {}
         self._paused_by_decision: dict[int, bool] = {}
         self._interrupted: dict[int, Trial] = {}
-        self._resumable: set[int] = set()
         self._with_files: set[int] = set()
         self._ranking = Ranking(lambda number: self._groups[number].cost)
         self._counts: dict[str, int] = {}
@@ -102,7 +101,7 @@ class History:
     @property
     def resumable(self) -> list[Trial]:
         """The trials that have a checkpoint to train on from, in the order of their numbers."""
-        return [self._trials[number] for number in sorted(self._resumable)]
+        return [trial for trial in self.with_checkpoints if trial.resumable]
 
     @property
     def with_checkpoints(self) -> list[Trial]:
@@ -268,16 +267,12 @@ class History:
             case CheckpointSaved():
                 self._trials[event.trial].checkpoints[event.kind] = event
                 self._with_files.add(event.trial)
-                if event.kind != "best":
-                    self._resumable.add(event.trial)
             case CheckpointDeleted():
                 kept = self._trials[event.trial].checkpoints
                 for kind in [kind for kind, saved in kept.items() if saved.path == event.path]:
                     del kept[kind]
                 if not kept:
                     self._with_files.discard(event.trial)
-                if not kept.keys() & {"pause", "last"}:
-                    self._resumable.discard(event.trial)
             case SpaceDeclared():
                 self.spaces[event.version] = dict(event.space)
             case SessionOpened():

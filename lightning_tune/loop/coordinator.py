@@ -5,6 +5,7 @@ Everything that happens is appended to the store as an event, folded into the hi
 listeners, in that order.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ class Coordinator:
 
     def _judge(self, report: Reported) -> Decision:
         trial = self.history.trials[report.trial]
-        if not all(map(_is_finite, report.values)):
+        if not all(map(math.isfinite, report.values)):
             return Decision(action="stop", reason=f"diverged: {self._named(report.values)}")
         if trial.stop_request is not None:
             return Decision(action="stop", reason=trial.stop_request)
@@ -138,7 +139,3 @@ class Coordinator:
         return ", ".join(
             f"{name} is {value}" for name, value in zip(self.history.objective.monitor, values, strict=True)
         )
-
-
-def _is_finite(value: float) -> bool:
-    return value - value == 0.0

@@ -136,9 +136,9 @@ def _differences(old: dict[str, JSON], new: dict[str, JSON]) -> list[str]:
 
 
 def _last_space(store: Store, name: str) -> tuple[int, dict[str, JSON]]:
-    """Return the newest version of the space of a sweep that is not to be folded."""
+    """Return the newest version of the space of a sweep that is not folded; (0, {}) without one."""
     declared = [event for event in store.read(name) if isinstance(event, SpaceDeclared)]
-    return declared[-1].version, dict(declared[-1].space)
+    return (declared[-1].version, dict(declared[-1].space)) if declared else (0, {})
 
 
 def _refusal(name: str, folder: Path, differences: list[str], changed: list[str]) -> str:
@@ -159,9 +159,8 @@ def _matters(store: Store, record: SweepRecord, spec: dict[str, JSON], space: Sp
     """Whether a sweep is to be kept: it has a report, or it is the very one that is asked for."""
     if any(type(event) is Reported for event in store.read(record.name)):
         return True
-    declared = [event for event in store.read(record.name) if isinstance(event, SpaceDeclared)]
-    same = bool(declared) and Space.from_json(dict(declared[-1].space)) == space
-    return same and not _differences(record.spec, spec)
+    recorded = _last_space(store, record.name)[1]
+    return bool(recorded) and Space.from_json(recorded) == space and not _differences(record.spec, spec)
 
 
 def _make_fresh(root: Path) -> str:

@@ -139,6 +139,7 @@ class Result:
             MissingDependencyError: pandas is not installed.
         """
         pandas = require("pandas", "pandas", "`Result.dataframe`")
+        keys = self._keys()
         rows = [
             {
                 "trial": trial.number,
@@ -147,7 +148,7 @@ class Result:
                 "score": trial.score,
                 "score_mean": None if not group.complete else self.history.objective.value(group.cost),
                 "score_stderr": group.stderr,
-                **{f"config.{key}": trial.config.get(key) for key in self._keys()},
+                **{f"config.{key}": trial.config.get(key) for key in keys},
                 **{f"metrics.{name}": value for name, value in trial.metrics.items()},
                 "epochs": trial.step,
                 "best_epoch": trial.best_step,

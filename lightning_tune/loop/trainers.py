@@ -13,7 +13,6 @@ from lightning_tune.loop.arguments import check_keys, split_config
 from lightning_tune.loop.packages import home_of
 from lightning_tune.track.mute import quiet
 
-_PLAIN = (str, int, float, type(None))
 _OURS = ("logger", "callbacks", "default_root_dir")
 
 

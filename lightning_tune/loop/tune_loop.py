@@ -223,7 +223,7 @@ class TuneLoop:
             stack.enter_context(undisturbed())
             screen = self._screen(stack, plan)
             coordinator = self._coordinator(plan, sweep, screen)
-            self._greet(screen, plan, sweep)
+            self._greet(screen, plan, sweep, coordinator.schedule)
             stack.enter_context(Signals(coordinator.interrupt).owned())
             reason = self.executor.run(coordinator, self._runner(plan, sweep, loggers))
             if not coordinator.interrupted:
@@ -356,8 +356,7 @@ class TuneLoop:
         bounds = (self.limits.max_trials, self.search.size(self.space), self.schedule.num_trials)
         return min((bound for bound in bounds if bound is not None), default=None)
 
-    def _greet(self, screen: Screen, plan: Plan, sweep: OpenSweep) -> None:
-        schedule = self.schedule.resolve(max_budget=plan.max_epochs, max_trials=self.limits.max_trials)
+    def _greet(self, screen: Screen, plan: Plan, sweep: OpenSweep, schedule: Scheduler) -> None:
         cost = schedule.cost(self._num_trials(), self.repeats, "epochs")
         screen.start(f"sweep {sweep.name}: {cost}. In {sweep.folder}")
         for note in [*resumed_note(sweep), *plan.notes]:

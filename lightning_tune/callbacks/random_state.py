@@ -1,8 +1,7 @@
 """The states that decide a run and that Lightning's checkpoint lacks.
 
-Random generators, metrics, loops' bookkeeping.
-
-All as plain tensors, integers and tuples, so that the checkpoint loads with `weights_only=True`.
+These are random generators, metrics and the loops' bookkeeping, all as plain tensors, integers and tuples,
+so that the checkpoint loads with `weights_only=True`.
 """
 
 import random

@@ -128,9 +128,8 @@ def _checked_points(nodes: Sequence[Node], points: int | Mapping[str, int]) -> i
     for key in named:
         if key not in numeric:
             raise ArgumentError(
-                f"`points` names {show(key)}, which is no Float or Int of the space (the options of a choice "
-                f"are always "
-                f"all tried).{did_you_mean(str(key), numeric)}"
+                f"`points` names {show(key)}, which is no Float or Int of the space (the options of a "
+                f"choice are always all tried).{did_you_mean(str(key), numeric)}"
             )
     for where, number in named.items() if isinstance(points, Mapping) else [("", points)]:
         if type(number) is not int or number < 1:

@@ -53,9 +53,8 @@ class Objective:
             is better) that makes one number of several.
 
     Raises:
-        ArgumentError: no monitor, an empty name, a mode other than "min" and "max", or as many modes as there
-        are not
-            monitors.
+        ArgumentError: no monitor, an empty or double name, a mode other than "min" and "max", or another
+            number of modes than of monitors.
 
     Example:
         >>> objective = Objective.of("val_acc", "max")

@@ -190,8 +190,7 @@ def _exp(exponent: Any, name: str, sign: int = 1) -> float:
     except OverflowError:
         raise SpaceError(
             f"`{name}` is an exponent of e in this distribution, and {show(exponent)} is too large: did you "
-            f"mean "
-            "the distribution with `_values` at the end of its name?"
+            "mean the distribution with `_values` at the end of its name?"
         ) from None
 
 

@@ -53,8 +53,7 @@ class Saver:
                 self.works = False
                 self.warn(
                     f"trial {self.trial} cannot be saved: {problem}. It trains on, but after a kill it "
-                    "starts again "
-                    "from nothing. Checkpoints hold tensors and plain Python values only."
+                    "starts again from nothing. Checkpoints hold tensors and plain Python values only."
                 )
         return self.works
 
@@ -132,10 +131,7 @@ def read_checkpoint(path: Path | BinaryIO) -> dict[str, Any]:
 
 
 def weights_of(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the weights of the best epoch that a checkpoint holds (of a paused trial.
-
-    Of the best so far).
-    """
+    """Return the weights of the best epoch that a checkpoint holds: of a paused trial, of the best so far."""
     for key, value in state.get("callbacks", {}).items():
         if key.startswith(_REPORTING) and value.get("weights") is not None:
             weights: dict[str, Any] = value["weights"]

@@ -63,6 +63,5 @@ class FailurePolicy:
     def _fail(self, sentence: str, end: LegEnd) -> None:
         raise SweepFailedError(
             f"{sentence}; the last: {end.reason}. Everything recorded so far is kept. Mend the cause and "
-            "call `fit` "
-            f"again with the same `name=` to go on.\n{end.error}"
+            f"call `fit` again with the same `name=` to go on.\n{end.error}"
         ) from end.exception

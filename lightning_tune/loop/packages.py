@@ -41,8 +41,7 @@ def common_package(**things: Any) -> ModuleType:
         second = next(name for name, home in found.items() if home == homes[1])
         raise ArgumentError(
             f"`{first}` is a class of the package `{_HOMES[homes[0]]}`, but `{second}` is one of "
-            f"`{_HOMES[homes[1]]}`: "
-            "they do not work together. Import all of them from the same package."
+            f"`{_HOMES[homes[1]]}`: they do not work together. Import all of them from the same package."
         )
     if homes:
         return importlib.import_module(homes[0])

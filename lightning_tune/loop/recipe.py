@@ -93,8 +93,7 @@ def data_recipe(datamodule: Any, space: Space) -> tuple[Recipe, Config | None]:
         return Recipe(name=getattr(datamodule, "__name__", "datamodule"), target=datamodule, whole=True), None
     raise ArgumentError(
         "`datamodule` must be a LightningDataModule (instance or class) or a callable `config -> "
-        "LightningDataModule`, "
-        f"got {type(datamodule).__name__}."
+        f"LightningDataModule`, got {type(datamodule).__name__}."
     )
 
 
@@ -112,8 +111,7 @@ def _from_instance(
             f"`{argument}` is an instance of {kind.__name__} that did not save "
             + (f"its argument `{lost[0]}`" if lost else "its hyperparameters")
             + ": each trial builds the class anew. Call `self.save_hyperparameters()` in its `__init__`, "
-            "or pass the "
-            f"class {kind.__name__} itself."
+            f"or pass the class {kind.__name__} itself."
         )
     check_keys(keys, fixed, kind, kind.__name__, prefix)
     own = {}

@@ -246,8 +246,7 @@ class TrialRunner:
         if home != self.package.__name__:
             raise ArgumentError(
                 f"`{argument}` returned a {type(thing).__name__} of `{home or type(thing).__module__}`, but "
-                "this sweep "
-                f"runs with `{self.package.__name__}`: import all of them from the same package."
+                f"this sweep runs with `{self.package.__name__}`: import all of them from the same package."
             )
 
 

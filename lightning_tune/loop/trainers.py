@@ -149,8 +149,7 @@ def trainer_recipe(
         if keys:
             raise ArgumentError(
                 f"the space has the key {'trainer.' + keys[0]!r}, but `trainer` is a finished Trainer: pass "
-                "its "
-                "arguments as a dictionary, or a callable `config -> Trainer`."
+                "its arguments as a dictionary, or a callable `config -> Trainer`."
             )
         if trainer.state.fn is not None:
             raise ArgumentError(
@@ -183,14 +182,12 @@ def check_trainer(trainer: Any) -> None:
     if trainer.world_size > 1 or trainer.strategy.launcher is not None:
         raise ArgumentError(
             f"`trainer` uses {type(trainer.strategy).__name__} with {trainer.world_size} processes: trials "
-            "run in one "
-            "process each. Use devices=1."
+            "run in one process each. Use devices=1."
         )
     if trainer.max_steps not in (None, -1) and not trainer.fast_dev_run:
         raise ArgumentError(
             f"`trainer` has max_steps={trainer.max_steps}: a trial's budget is counted in epochs. Use "
-            "`max_epochs` "
-            "(and `limit_train_batches` to make an epoch shorter)."
+            "`max_epochs` (and `limit_train_batches` to make an epoch shorter)."
         )
     if trainer.max_epochs in (None, -1):
         raise ArgumentError(
@@ -224,8 +221,7 @@ def _check_arguments(trainer: Mapping[str, Any], keys: Sequence[str], package: M
         if home_of(callback) not in (None, package.__name__):
             raise ArgumentError(
                 f"the callback {type(callback).__name__} in `trainer` comes from `{home_of(callback)}`, but "
-                "the model "
-                f"from `{package.__name__}`: they do not work together."
+                f"the model from `{package.__name__}`: they do not work together."
             )
 
 

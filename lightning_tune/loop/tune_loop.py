@@ -149,8 +149,7 @@ class TuneLoop:
         if not self.objective.scalar:
             raise ArgumentError(
                 f"`monitor` names {len(self.objective.monitor)} metrics: pass `score=` a callable that "
-                "makes one number "
-                "of their values (lower is better)."
+                "makes one number of their values (lower is better)."
             )
         for sentence in self.objective.suspicions():
             warnings.warn(sentence, stacklevel=3)
@@ -254,8 +253,7 @@ class TuneLoop:
         if endless and all(limit is None for limit in limited):
             raise ArgumentError(
                 f"nothing ends this sweep: {type(self.search).__name__} has no end of its own. Give "
-                "`max_trials=`, "
-                "`max_time=`, `target=` or `patience=`."
+                "`max_trials=`, `max_time=`, `target=` or `patience=`."
             )
         return plan
 

@@ -202,8 +202,7 @@ class TrialLoggers:
         self._shared.append(logger)
         warnings.warn(
             f"`logger` is one {name} for the whole sweep: the curves of all trials go into the same place. "
-            f"For one a "
-            f"trial pass 'wandb', 'tensorboard', 'csv', or a callable that is given the trial: "
+            "For one a trial pass 'wandb', 'tensorboard', 'csv', or a callable that is given the trial: "
             f"`logger=lambda trial: {name}(...)`.",
             stacklevel=4,
         )
@@ -217,16 +216,15 @@ class TrialLoggers:
         if _looks_like_logger(item) and not isinstance(item, type):
             return ArgumentError(
                 f"`logger` is a {type(item).__name__} of `{type(item).__module__.partition('.')[0]}`, but "
-                f"this sweep runs "
-                f"with `{self.package.__name__}`: import the logger from `{self.package.__name__}.loggers`."
+                f"this sweep runs with `{self.package.__name__}`: import the logger from "
+                f"`{self.package.__name__}.loggers`."
             )
         names = ", ".join(repr(name) for name in NAMES)
         if beginning.startswith("the callable"):
             return ArgumentError(f"{beginning} a Logger, a list of Loggers or None, got {item!r}.")
         return ArgumentError(
-            f"{beginning} True, False, one of {names}, a Logger of `{self.package.__name__}.loggers`, a list "
-            f"of these, or a "
-            f"callable that is given the trial and returns a Logger, got {item!r}."
+            f"{beginning} True, False, one of {names}, a Logger of `{self.package.__name__}.loggers`, a "
+            f"list of these, or a callable that is given the trial and returns a Logger, got {item!r}."
         )
 
     # -- small things ----------------------------------------------------------------------------------------
@@ -264,8 +262,7 @@ class TrialLoggers:
         reason = (str(error).strip().splitlines() or ["no message"])[0]
         warnings.warn(
             f"the logger {name} failed ({method}: {type(error).__name__}: {reason}). Trial {info.number} "
-            f"trains on without "
-            "it; the same failure of later trials is not told again.",
+            "trains on without it; the same failure of later trials is not told again.",
             stacklevel=2,
         )
 

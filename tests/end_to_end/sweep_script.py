@@ -19,8 +19,10 @@ class Tick(pl.Callback):
     """Slows training down a little and says where it is."""
 
     def on_train_batch_start(self, trainer, module, batch, index):
-        if trainer.current_epoch > 0:
-            time.sleep(float(os.environ.get("SLOW_BATCH_S", "0")))
+        slow_s = float(os.environ.get("SLOW_BATCH_S", "0"))
+        if trainer.current_epoch > 0 and slow_s:
+            print("slow batch", flush=True)
+            time.sleep(slow_s)
 
     def on_train_epoch_end(self, trainer, module):
         time.sleep(0.01)

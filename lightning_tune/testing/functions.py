@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,16 +40,20 @@ class FunctionWork:
         self._reports_left = itertools.count() if kill_after is None else iter(range(kill_after))
 
     def __call__(self, task: Task, channel: Channel) -> None:
-        """Run one leg."""
-        if not isinstance(task, Assignment):
-            return
-        trial = channel.history.trials[task.trial]  # type: ignore[attr-defined]  # it is the coordinator
-        channel.finish(self._train(task, channel, first=int(trial.step) + 1))
+        """Run one leg; a task that trains nothing is done at once."""
+        if isinstance(task, Assignment):
+            deque(self.steps(task, channel), maxlen=0)
 
-    def _train(self, task: Assignment, channel: Channel, first: int) -> LegEnd:
+    def steps(self, task: Assignment, channel: Channel) -> Iterator[int]:
+        """Run one leg; yield each step before it is trained, so that a caller may let time pass for it."""
+        trial = channel.history.trials[task.trial]  # type: ignore[attr-defined]  # it is the coordinator
+        channel.finish((yield from self._train(task, channel, first=int(trial.step) + 1)))
+
+    def _train(self, task: Assignment, channel: Channel, first: int) -> Generator[int, None, LegEnd]:
         step = first - 1
         end = partial(LegEnd, trial=task.trial, leg=task.leg)
         for step in range(first, int(task.budget) + 1):
+            yield step
             if next(self._reports_left, None) is None:
                 raise KeyboardInterrupt
             try:
@@ -60,6 +65,8 @@ class FunctionWork:
             decision = channel.report(task.trial, task.leg, float(step), (value,), {"value": value})
             if not math.isfinite(value):
                 return end(step=step, kind="diverged", reason=decision.reason)
+            if decision.action == "continue" and step < int(task.budget):
+                decision = channel.poll(task.trial)
             if decision.action == "stop":
                 return end(step=step, kind="stopped", reason=decision.reason)
             if decision.action == "pause":

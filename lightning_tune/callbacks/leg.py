@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.decision import Decision
 from lightning_tune.core.events import CheckpointKind
 from lightning_tune.core.objective import Objective
 from lightning_tune.execute.base import Channel, CheckpointRef
 
-Ending = Literal["save", "pause", "stop"]
+Ending = Literal["save", "pause", "complete", "stop"]
 Answer = TypeVar("Answer")
-_RANK: Mapping[Ending, int] = {"save": 0, "pause": 1, "stop": 2}
+_RANK: Mapping[Ending, int] = {"save": 0, "pause": 1, "complete": 2, "stop": 3}
 
 
 @dataclass(kw_only=True)
@@ -21,7 +22,9 @@ class Leg:
 
     Attributes:
         trial, leg: its numbers.
-        budget: the epoch to train to.
+        budget: the step to train to.
+        measure: what the budget is, and how it is counted.
+        final: whether the trial is complete at the budget; else it pauses there.
         objective: what is monitored.
         channel: the coordinator.
         resumed: whether it begins from a checkpoint.
@@ -30,7 +33,8 @@ class Leg:
         write: writes a checkpoint's dictionary, `(kind, step, state) -> file` (None where it cannot be
             saved).
         close_epoch: called when an epoch is over for everybody else; the pausing callback's.
-        ending: why training is being stopped: for a periodic save, a pause, or a stop; None while it goes on.
+        ending: why training is being stopped: for a periodic save, a pause, the end of the budget, or a stop;
+            None while it goes on.
         reason: the same in words.
         diverged: whether a report was NaN or infinite.
         step: the last step trained to, in epochs.
@@ -49,6 +53,8 @@ class Leg:
     save_due: Callable[[], bool]
     accepts: Callable[[Callable[[], dict[str, Any]]], bool]
     write: Callable[[CheckpointKind, float, dict[str, Any]], CheckpointRef | None]
+    measure: Budget = EPOCHS
+    final: bool = True
     close_epoch: Callable[[Any, Any], None] = lambda trainer, module: None
     ending: Ending | None = None
     reason: str = ""

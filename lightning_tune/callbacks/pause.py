@@ -14,7 +14,6 @@ from typing import Any
 
 from lightning_tune.callbacks.leg import Leg
 from lightning_tune.callbacks.random_state import capture, restore
-from lightning_tune.core.decision import budget_reached
 
 _STATE = "lightning_tune_pause"
 _LEFT_OUT = (
@@ -73,7 +72,8 @@ class PauseHooks:
             return
         self.leg.poll()
         if epochs >= self.leg.budget:
-            self.leg.end("pause", budget_reached(self.leg.budget))
+            reached = f"reached {self.leg.measure.amount(self.leg.budget)}"
+            self.leg.end("complete" if self.leg.final else "pause", reached)
         elif (
             self.leg.ending is None
             and self.leg.save_due()
@@ -91,7 +91,7 @@ class PauseHooks:
             leg.ending, leg.reason = None, ""
         if leg.ending in ("pause", "save"):
             leg.save("pause", self._state(trainer, module))
-        elif leg.ending is None and not leg.diverged and leg.keeps():
+        elif leg.ending in (None, "complete") and not leg.diverged and leg.keeps():
             leg.save("last", self._state(trainer, module))
 
     def _ended_otherwise(self, trainer: Any) -> bool:

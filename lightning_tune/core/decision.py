@@ -21,10 +21,11 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resume:
-    """Train a group that has paused (or ended below this budget) on to `budget` (a step)."""
+    """Train a group that has paused (or ended below this budget) on to `budget` (a step), and why."""
 
     group: int
     budget: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +66,3 @@ class Decision:
 
 
 CONTINUE = Decision(action="continue")
-
-
-def budget_reached(budget: float) -> str:
-    """Return the reason of a pause at the end of a leg."""
-    return f"reached {budget:g} epochs"

@@ -19,7 +19,8 @@ def describe(part: Any) -> dict[str, JSON]:
         >>> describe(Part())
         {'name': 'Part', 'eta': 3}
     """
-    settings = {field.name: plain(getattr(part, field.name)) for field in dataclasses.fields(part)}
+    names = [field.name for field in dataclasses.fields(part) if not field.name.startswith("_")]
+    settings = {name: plain(getattr(part, name)) for name in names}
     return {"name": type(part).__name__, **settings}
 
 

@@ -30,8 +30,10 @@ from lightning_tune.core.events import (
     TrialPaused,
     TrialStarted,
 )
+from lightning_tune.core.levels import Levels
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.ranking import Ranking
+from lightning_tune.core.rung import Measure, Rung, Share
 from lightning_tune.core.trial import Group, Report, Trial
 
 
@@ -47,13 +49,20 @@ class History:
         objective: what the sweep optimises.
         repeats: how many trials share a configuration.
         constraint: the sweep's own rule, `config -> bool`; searchers ask it through `allows`.
+        anew: whether each leg of a trial trains from nothing (a larger share of the data, a larger model);
+            its score is then that of its newest leg.
     """
 
     def __init__(
-        self, objective: Objective, repeats: int = 1, constraint: Callable[[Config], bool] | None = None
+        self,
+        objective: Objective,
+        repeats: int = 1,
+        constraint: Callable[[Config], bool] | None = None,
+        anew: bool = False,
     ) -> None:
         self.objective = objective
         self.repeats = repeats
+        self.anew = anew
         self._constraint = constraint
         self.seq = 0
         self.spaces: dict[int, dict[str, JSON]] = {}
@@ -62,6 +71,8 @@ class History:
         self._consumed: set[int] = set()
         self._trials: list[Trial] = []
         self._groups: dict[int, Group] = {}
+        self._order: list[Group] = []
+        self._levels = Levels(self)
         self._open_groups: dict[int, Group] = {}
         self._by_config: dict[str, Group] = {}
         self._decisions: dict[tuple[int, int, float], Decided] = {}
@@ -85,8 +96,8 @@ class History:
 
     @property
     def groups(self) -> Sequence[Group]:
-        """Every group (one configuration each), in the order of its number; without repeats, one a trial."""
-        return list(self._groups.values())
+        """Every group (one configuration each), in the order of its start; without repeats, one a trial."""
+        return self._order
 
     @property
     def open_groups(self) -> Sequence[Group]:
@@ -150,13 +161,31 @@ class History:
         values = tuple(column[row] for column in self._values)
         return Report(self._leg[row], self._step[row], values, self._time[row], self._metrics[row])
 
+    def rung(self, level: float, share: Share | None = None, measure: Measure = "cost") -> Rung:
+        """Return the groups that have reached a level, sorted by their costs there.
+
+        The first call for a level looks at every trial; later ones find it up to date.
+        """
+        return self._levels.rung(level, share, measure)
+
+    def reached(self, group: Group, level: float) -> bool:
+        """Return whether a group has trained to a level, or completed short of it in a leg that led there."""
+        return self._levels.group_reached(group, level)
+
+    def cost_at(self, group: Group, level: float) -> float:
+        """Return a group's score up to and including the report that reached a level, lower is better."""
+        return self._levels.group_cost(group, level)
+
     def reported(self, trial: int, leg: int, step: float) -> bool:
-        """Return whether a trial has reported this step in this leg (steps rise within a leg)."""
+        """Return whether a trial has reported this step.
+
+        Steps rise from leg to leg, unless each leg trains anew: then it is this leg that is meant.
+        """
         for row in reversed(self._trials[trial].rows):
-            if self._leg[row] < leg or (self._leg[row] == leg and self._step[row] < step):
-                return False
-            if self._leg[row] == leg and self._step[row] == step:
+            if self._step[row] == step and (self._leg[row] == leg or not self.anew):
                 return True
+            if self._leg[row] < leg if self.anew else self._step[row] < step:
+                return False
         return False
 
     def decision(self, trial: int, leg: int, step: float) -> Decided | None:
@@ -234,14 +263,21 @@ class History:
             column.append(value)
         self._metrics.append(event.metrics)
         trial = self._trials[event.trial]
+        first = self.anew and (not trial.rows or self._leg[trial.rows[-1]] != event.leg)
         trial.rows.append(row)
-        trial.step = max(trial.step, event.step)
-        if not self.objective.scalar:
-            return
-        cost = self.objective.cost(event.values)
-        if cost < trial.best_cost or self.objective.score == "last":
-            trial.best_cost, trial.best_row = cost, row
-            self._ranking.change(trial.group)
+        if self.objective.scalar:
+            cost = self.objective.cost(event.values)
+            if cost < trial.best_cost or self.objective.score == "last" or first:
+                trial.best_cost, trial.best_row = cost, row
+                self._ranking.change(trial.group)
+        self._advance(trial, event.step)
+
+    def _advance(self, trial: Trial, step: float) -> None:
+        """Note that a trial has trained to a step."""
+        before = trial.step
+        if step > before:
+            trial.step = step
+            self._levels.advanced(trial, before)
 
     def _apply(self, event: Event) -> None:
         match event:
@@ -251,6 +287,7 @@ class History:
                 trial = self._trials[event.trial]
                 trial.legs.append(event)
                 trial.state, trial.reason, trial.ended, trial.cause, trial.error = "running", "", None, "", ""
+                self._levels.began(trial)
                 self._interrupted[trial.number] = trial
                 self._paused_by_decision.pop(trial.number, None)
                 self._open_groups.setdefault(trial.group, self._groups[trial.group])
@@ -259,7 +296,8 @@ class History:
                 self._paused_by_decision[event.trial] = event.action == "pause"
             case TrialPaused():
                 trial = self._trials[event.trial]
-                trial.state, trial.reason, trial.step = "paused", event.reason, event.step
+                trial.state, trial.reason = "paused", event.reason
+                self._advance(trial, event.step)
                 if event.step >= trial.budget or self._paused_by_decision.get(trial.number, False):
                     self._interrupted.pop(trial.number, None)
             case TrialEnded():
@@ -287,7 +325,8 @@ class History:
         self._trials.append(trial)
         group = self._groups.get(event.group)
         if group is None:
-            group = self._groups[event.group] = Group(event.group, self.repeats)
+            group = self._groups[event.group] = Group(event.group, self.repeats, len(self._order))
+            self._order.append(group)
             self._open_groups[event.group] = group
             self._by_config.setdefault(config_key(event.config), group)
             self._counts[event.origin] = self._counts.get(event.origin, 0) + 1
@@ -304,7 +343,9 @@ class History:
             event.cause,
             event.error,
         )
-        trial.step, trial.ended = event.step, event.time
+        trial.ended = event.time
+        self._advance(trial, event.step)
+        self._levels.ended(trial)
         self._interrupted.pop(trial.number, None)
         self._ranking.change(trial.group)
         if self._groups[trial.group].ended:

@@ -137,13 +137,17 @@ class Trial:
 
 
 class Group:
-    """The trials that share one configuration: one of them, or as many as there are `repeats`."""
+    """The trials that share one configuration: one of them, or as many as there are `repeats`.
 
-    __slots__ = ("members", "number", "repeats")
+    `number` is that of its first trial, `ordinal` how many groups were started before it.
+    """
 
-    def __init__(self, number: int, repeats: int) -> None:
+    __slots__ = ("members", "number", "ordinal", "repeats")
+
+    def __init__(self, number: int, repeats: int, ordinal: int = 0) -> None:
         self.number = number
         self.repeats = repeats
+        self.ordinal = ordinal
         self.members: list[Trial] = []
 
     def __repr__(self) -> str:

@@ -29,7 +29,9 @@ class CheckpointRef:
 class Assignment:
     """Train one leg of a trial to `budget`, from nothing or from `checkpoint`.
 
-    `trained` tells whether the trial has run before, so that loggers continue what they began.
+    `trained` tells whether the trial has run before, so that loggers continue what they began; `final`
+    whether the trial is complete at `budget` (else it pauses there); `inherited` whether the checkpoint is
+    another trial's, whose hyperparameters are replaced by this one's.
     """
 
     trial: int
@@ -40,6 +42,8 @@ class Assignment:
     budget: float
     checkpoint: CheckpointRef | None = None
     trained: bool = False
+    final: bool = True
+    inherited: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

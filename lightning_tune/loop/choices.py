@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from lightning_tune.errors import ArgumentError
-from lightning_tune.schedule import FullBudget, Scheduler
+from lightning_tune.schedule import ASHA, FullBudget, Hyperband, Scheduler, SuccessiveHalving
 from lightning_tune.search import GridSearch, OneAtATimeSearch, RandomSearch, Searcher
 
 Part = TypeVar("Part")
@@ -15,7 +15,31 @@ SEARCHERS: Mapping[str, Callable[[], Searcher]] = {
     "one_at_a_time": OneAtATimeSearch,
     "random": RandomSearch,
 }
-SCHEDULERS: Mapping[str, Callable[[], Scheduler]] = {"full": FullBudget}
+SCHEDULERS: Mapping[str, Callable[[], Scheduler]] = {
+    "asha": ASHA,
+    "full": FullBudget,
+    "halving": SuccessiveHalving,
+    "hyperband": Hyperband,
+}
+SHORT: Mapping[str, tuple[str, str]] = {"hyperband": ("random", "hyperband"), "asha": ("random", "asha")}
+"""Words for `search` that stand for a searcher and a schedule."""
+
+
+def search_and_schedule(
+    search: str | Searcher, schedule: str | Scheduler | None
+) -> tuple[Searcher, Scheduler]:
+    """Return the parts that `search=` and `schedule=` name; some words for `search` name both.
+
+    Raises:
+        ArgumentError: an unknown word, or a word for both beside a schedule.
+    """
+    if isinstance(search, str) and search in SHORT:
+        if schedule is not None:
+            raise ArgumentError(
+                f"`search={search!r}` names the schedule too: leave `schedule` out, or say search='random'."
+            )
+        search, schedule = SHORT[search]
+    return searcher(search), scheduler(schedule)
 
 
 def searcher(search: str | Searcher) -> Searcher:

@@ -66,7 +66,7 @@ class Coordinator:
         self.journal.sync()
         elapsed = self.clock() - self._opened
         if self.limits.out_of_time(elapsed):
-            return Done(reason=self.limits.reached(self.history, elapsed) or "out of time")
+            return Done(reason=self.limits.over(self.history, elapsed) or "out of time")
         return self.dispatcher.tasks(count, elapsed)
 
     def report(

@@ -4,8 +4,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from lightning_tune.core.decision import Done, Resume, Start, Stop, Wait, budget_reached
-from lightning_tune.core.events import Config, LegStarted, Origin, TrialEnded, TrialPaused, TrialStarted
+from lightning_tune.core.budget import EPOCHS, Budget
+from lightning_tune.core.decision import Done, Resume, Start, Stop, Wait
+from lightning_tune.core.events import (
+    Config,
+    Decided,
+    LegStarted,
+    Origin,
+    TrialEnded,
+    TrialPaused,
+    TrialStarted,
+)
 from lightning_tune.core.history import History
 from lightning_tune.core.outcome import Outcome
 from lightning_tune.core.rng import generator, trial_seed
@@ -28,6 +37,7 @@ class Dispatcher:
         keeper: its checkpoints.
         space, search, schedule, limits: what decides.
         seed: the sweep's seed.
+        budget: what trials spend.
         baselines: configurations to try first, in order.
         clock: seconds since the epoch; replaced in tests.
         handed_out: the trials that a worker is training now.
@@ -40,6 +50,7 @@ class Dispatcher:
     schedule: Scheduler
     limits: Limits
     seed: int = 0
+    budget: Budget = EPOCHS
     baselines: Sequence[Config] = ()
     clock: Callable[[], float] = time.time
     handed_out: set[int] = field(default_factory=set)
@@ -101,14 +112,14 @@ class Dispatcher:
 
     def _settled(self, trial: Trial) -> bool:
         """Record the pause of a trial that had saved for it, and was killed before it could say so."""
-        saved = newest_checkpoint(trial)
+        saved = self._newest(trial)
         if saved is None:
             return False
         decided = self.history.decision(trial.number, trial.leg, saved.step)
         if decided is not None and decided.action == "pause":
             reason = decided.reason
         elif saved.step >= trial.budget:
-            reason = budget_reached(trial.budget)
+            reason = f"reached {self.budget.amount(trial.budget)}"
         else:
             return False
         self.pause(trial, saved.step, reason)
@@ -126,8 +137,7 @@ class Dispatcher:
             behind = [
                 member
                 for member in group.members
-                if member.budget < budget
-                and (member.state == "paused" or (member.state == "completed" and member.resumable))
+                if member.budget < budget and self._may_go_on(member, budget)
             ]
             for member in behind[: count - len(tasks)]:
                 tasks.append(self._begin_leg(member, budget))
@@ -137,38 +147,81 @@ class Dispatcher:
                 )
         return tasks
 
-    def _scheduled(self, count: int, elapsed_s: float) -> Sequence[Task] | Wait | Done:
+    def _scheduled(
+        self, count: int, elapsed_s: float, out: Done | None = None
+    ) -> Sequence[Task] | Wait | Done:
+        """Do what the scheduler wants; `out` tells why no configuration may be started any more."""
+        over = self.limits.over(self.history, elapsed_s)
+        if over is not None:
+            return self._ending(Done(reason=over))
+        out = out or self._full()
         tasks: list[Task] = []
-        ended = self.limits.reached(self.history, elapsed_s)
-        for job in self.schedule.next_jobs(self.history, count):
+        for job in self.schedule.next_jobs(self.history, count, 0 if out else self.limits.more(self.history)):
             match job:
                 case Resume():
                     tasks.extend(self._resumed(job))
                 case Stop():
-                    members = self.history.group(job.group).members
-                    tasks.extend(
-                        self.stop(member, job.reason) for member in members if member.state == "paused"
-                    )
-                case Start():
-                    if ended is not None:
-                        return tasks or self._ending(Done(reason=ended))
+                    tasks.extend(self._stopped(job))
+                case Start() if out is None:
                     config = self._next_config(job)
-                    if not isinstance(config, tuple):
-                        return tasks or self._ending(config)
+                    if isinstance(config, Done):
+                        return tasks or self._scheduled(count, elapsed_s, config)
+                    if isinstance(config, Wait):
+                        return tasks or config
                     tasks.append(self._start(replace(job, config=config[0]), *config[1:]))
-                    ended = self.limits.reached(self.history, elapsed_s)
-                case Wait() | Done():
-                    return tasks or self._ending(job)
+                    out = self._full()
+                case Wait():
+                    return tasks or job
+                case Done():
+                    return tasks or self._ending(out or job)
+                case Start():
+                    break
+        if out is not None:
+            return tasks or self._ending(out)
         return tasks or self._ending(Wait(reason="the scheduler asks for nothing that can be done"))
+
+    def _full(self) -> Done | None:
+        """Return that `max_trials` configurations have been started, if they have."""
+        if self.limits.more(self.history) > 0:
+            return None
+        return Done(reason=f"{self.limits.max_trials} trials")
+
+    def _stopped(self, job: Stop) -> list[Task]:
+        """End the members of a group that are paused."""
+        members = self.history.group(job.group).members
+        return [self.stop(member, job.reason) for member in members if member.state == "paused"]
 
     def _resumed(self, job: Resume) -> list[Task]:
         """Begin the next leg of a group with the first of its members that is below the budget."""
         for member in self.history.group(job.group).members:
-            paused = member.state == "paused" and member.step < job.budget
-            grows = member.state == "completed" and member.budget < job.budget and member.resumable
-            if paused or grows:
+            if self._may_go_on(member, job.budget):
+                if job.reason:
+                    self._note(member, job.reason)
                 return [self._begin_leg(member, job.budget)]
         return []
+
+    def _may_go_on(self, trial: Trial, budget: float) -> bool:
+        """Whether a trial is below a budget and would train on to it.
+
+        One whose Trainer ended it early has had its say.
+        """
+        if trial.state == "paused":
+            return trial.step < budget
+        had_all = trial.state == "completed" and trial.step >= trial.budget
+        return had_all and trial.budget < budget and trial.resumable
+
+    def _note(self, trial: Trial, reason: str) -> None:
+        """Record why a paused trial goes on."""
+        self.journal.record(
+            Decided(
+                trial=trial.number,
+                leg=trial.leg,
+                step=trial.step,
+                action="continue",
+                reason=reason,
+                time=self.clock(),
+            )
+        )
 
     def _ending(self, answer: Wait | Done) -> Wait | Done:
         """A sweep is done only when nothing runs any more."""
@@ -205,13 +258,15 @@ class Dispatcher:
             parent=job.parent,
             time=now,
         )
-        self.journal.record(
-            started, LegStarted(trial=number, leg=0, budget=job.budget, time=now), durable=True
+        lent = None if job.parent is None else self.keeper.lend(job.parent, number)
+        leg = LegStarted(
+            trial=number, leg=0, budget=job.budget, checkpoint=None if lent is None else lent.path, time=now
         )
+        self.journal.record(started, *([] if lent is None else [lent]), leg, durable=True)
         return self._assign(self.history.trials[number])
 
     def _begin_leg(self, trial: Trial, budget: float) -> Assignment:
-        newest = newest_checkpoint(trial)
+        newest = None if self.history.anew else self._newest(trial)
         self.journal.record(
             LegStarted(
                 trial=trial.number,
@@ -227,6 +282,8 @@ class Dispatcher:
     def _assign(self, trial: Trial) -> Assignment:
         """Hand out a trial's newest leg, from its newest checkpoint that is still what was saved."""
         self.handed_out.add(trial.number)
+        newest = self._newest(trial)
+        lent = trial.legs[0].checkpoint
         return Assignment(
             trial=trial.number,
             group=trial.group,
@@ -234,13 +291,14 @@ class Dispatcher:
             config=trial.config,
             seed=trial.seed,
             budget=trial.budget,
-            checkpoint=newest_checkpoint(trial) or self._inherited(trial),
+            checkpoint=newest,
             trained=bool(trial.rows) or trial.leg > 0,
+            final=trial.budget >= self.schedule.full_budget,
+            inherited=newest is not None and newest.path == lent,
         )
 
-    def _inherited(self, trial: Trial) -> CheckpointRef | None:
-        """Return the checkpoint of the trial that this one was started from, if it was."""
-        return None if trial.parent is None else newest_checkpoint(self.history.trials[trial.parent])
+    def _newest(self, trial: Trial) -> CheckpointRef | None:
+        return newest_checkpoint(trial, anew=self.history.anew)
 
 
 def outcome_of(trial: Trial) -> Outcome:

@@ -6,6 +6,7 @@ SHA-256 travel in the event that records it and are checked before it is loaded.
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,33 @@ class SweepFiles:
         if digest != ref.sha256:
             raise CheckpointError(f"checkpoint {path} is damaged: its SHA-256 is not the recorded one.")
         return path
+
+    def copy(self, source: str, target: str) -> bool:
+        """Give a file a second name, which stays when the first is removed; return whether it was there.
+
+        Files are replaced and never changed, so a link will do; where the file system has none, it is copied.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        path = self.folder / target
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            temporary.unlink(missing_ok=True)
+            try:
+                os.link(self.folder / source, temporary)
+            except FileNotFoundError:
+                return False
+            except OSError:
+                shutil.copy2(self.folder / source, temporary)
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise StoreError(
+                f"the checkpoint {path} cannot be written: {error.strerror or error}."
+            ) from error
+        return True
 
     def remove(self, path: str) -> None:
         """Remove a file; one that is gone already is fine."""

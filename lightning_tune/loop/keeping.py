@@ -47,6 +47,28 @@ class Keeper:
         """Return whether a trial is now among the best of the sweep."""
         return trial in self._kept()
 
+    def lend(self, parent: int, child: int) -> CheckpointSaved | None:
+        """Copy a trial's newest checkpoint for one that starts from it; return it as its own, to record.
+
+        None where the parent has none.
+        """
+        newest = newest_checkpoint(self.journal.history.trials[parent])
+        if newest is None:
+            return None
+        path = f"trials/{child}/pause-lent-{parent}-{newest.step:g}.ckpt"
+        if not self.files.copy(newest.path, path):
+            return None
+        return CheckpointSaved(
+            trial=child,
+            leg=0,
+            step=newest.step,
+            kind="pause",
+            path=path,
+            size=newest.size,
+            sha256=newest.sha256,
+            time=time.time(),
+        )
+
     def tidy(self) -> None:
         """Finish what a killed process had begun to delete."""
         self.drop()
@@ -54,11 +76,14 @@ class Keeper:
         self.files.remove_leftovers({saved.path for trial in trials for saved in trial.checkpoints.values()})
 
     def drop(self) -> None:
-        """Delete what ended trials no longer need."""
+        """Delete what ended trials no longer need.
+
+        One of the best that was stopped while it was paused keeps that checkpoint: its weights are in it.
+        """
         kept = self._kept()
         for trial in self.journal.history.with_checkpoints:
             for saved in list(trial.checkpoints.values()) if trial.state in ENDED else []:
-                if saved.kind == "pause" or trial.number not in kept:
+                if trial.number not in kept or (saved.kind == "pause" and len(trial.checkpoints) > 1):
                     self._delete(saved)
 
     def _kept(self) -> set[int]:
@@ -72,14 +97,17 @@ class Keeper:
         self.files.remove(saved.path)
 
 
-def newest_checkpoint(trial: Trial) -> CheckpointRef | None:
+def newest_checkpoint(trial: Trial, *, anew: bool = False) -> CheckpointRef | None:
     """Return the checkpoint that a trial trains on from, if it has one.
+
+    With `anew`, where each leg trains from nothing, only one of its newest leg is.
 
     The last state of the leg that is being run was saved by a fit that had ended and was killed before it
     could say so. Training on from there could go past that end (an early stop), so the leg is run again.
     """
     kept = [saved for kind in ("pause", "last") if (saved := trial.checkpoints.get(kind)) is not None]
     kept = [saved for saved in kept if saved.kind == "pause" or saved.leg < trial.leg]
+    kept = [saved for saved in kept if saved.leg == trial.leg or not anew]
     newest = max(kept, key=lambda saved: saved.step, default=None)
     return None if newest is None else ref_of(newest)
 

@@ -62,8 +62,8 @@ class Limits:
             min_delta=float(min_delta),
         )
 
-    def reached(self, history: History, elapsed_s: float) -> str | None:
-        """Return the limit that was reached, in words, or None."""
+    def over(self, history: History, elapsed_s: float) -> str | None:
+        """Return the limit that ends the sweep, in words, or None."""
         if self.out_of_time(elapsed_s):
             return f"max_time of {timedelta(seconds=self.max_time_s or 0.0)} is over"
         best = history.best_group
@@ -73,9 +73,11 @@ class Limits:
             without = self._without_improvement(history)
             if without >= self.patience:
                 return f"no improvement in the last {without} trials"
-        if self.max_trials is not None and history.num_groups >= self.max_trials:
-            return f"{self.max_trials} trials"
         return None
+
+    def more(self, history: History) -> float:
+        """Return how many configurations may still be started; those that were go on."""
+        return math.inf if self.max_trials is None else max(0, self.max_trials - history.num_groups)
 
     def out_of_time(self, elapsed_s: float) -> bool:
         """Return whether `max_time` is over."""

@@ -64,6 +64,7 @@ def open_sweep(
     objective: Objective,
     repeats: int,
     constraint: Callable[[Config], bool] | None,
+    anew: bool,
     amend: bool,
     overwrite: bool,
 ) -> OpenSweep:
@@ -74,7 +75,7 @@ def open_sweep(
         difference.
     """
     record = store.sweep(name)
-    history = History(objective, repeats, constraint)
+    history = History(objective, repeats, constraint, anew)
     if record is not None and not overwrite and _matters(store, record, spec, space):
         differences = _differences(record.spec, spec)
         if not differences:

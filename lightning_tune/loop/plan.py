@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.core.describe import plain
 from lightning_tune.core.events import JSON, Config
 from lightning_tune.core.space import Space
@@ -14,6 +15,7 @@ from lightning_tune.loop.data import Loaders
 from lightning_tune.loop.packages import common_package, home_of
 from lightning_tune.loop.recipe import Recipe, data_recipe, model_recipe
 from lightning_tune.loop.trainers import TrainerRecipe, trainer_recipe
+from lightning_tune.schedule import Scheduler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class Plan:
         model, data, trainer: how to build them.
         loaders: the loaders that were handed to `fit`.
         max_epochs: the Trainer's; infinite where only a callable knows.
+        budget: what trials spend.
+        schedule: who trains how far, fitted to the budget.
         baselines: configurations to try first.
         notes: what the user should know before it starts.
         settings: what is recorded of the Trainer and of `fit`'s arguments, to tell what changed later.
@@ -36,6 +40,8 @@ class Plan:
     trainer: TrainerRecipe
     loaders: Loaders
     max_epochs: float
+    budget: Budget
+    schedule: Scheduler
     baselines: Sequence[Config]
     notes: Sequence[str]
     settings: Mapping[str, JSON]
@@ -52,11 +58,13 @@ def make_plan(
     baseline: Mapping[str, object] | Sequence[Mapping[str, object]] | None,
     devices: int | None,
     verbose: bool,
+    schedule: Scheduler,
+    budget: Budget,
 ) -> Plan:
-    """Check the arguments of `fit` against the space.
+    """Check the arguments of `fit` against the space, and the schedule against the Trainer.
 
     Raises:
-        ArgumentError: an argument of the wrong form, or classes of both packages.
+        ArgumentError: an argument of the wrong form, classes of both packages, or budgets that do not fit.
         UnknownArgumentError: the space has a key that no argument takes.
     """
     if train_dataloaders is not None and datamodule is None and _is_datamodule(train_dataloaders):
@@ -69,6 +77,7 @@ def make_plan(
     models, own = model_recipe(model, space)
     data, own_data = data_recipe(datamodule, space)
     trainers, max_epochs = trainer_recipe(trainer, space, package, devices, verbose)
+    budget = Budget.of(budget.grows, budget.unit, max_epochs)
     baselines, notes = baselines_of(baseline, {**(own or {}), **(own_data or {})}, space)
     return Plan(
         package=package,
@@ -77,6 +86,8 @@ def make_plan(
         trainer=trainers,
         loaders=Loaders(train_dataloaders, val_dataloaders, data.instance),
         max_epochs=max_epochs,
+        budget=budget,
+        schedule=schedule.resolve(budget),
         baselines=baselines,
         notes=notes,
         settings={

@@ -18,6 +18,7 @@ import torch
 from lightning_tune.callbacks.leg import Leg
 from lightning_tune.callbacks.pause import pause_callback
 from lightning_tune.callbacks.reporting import reporting_callback
+from lightning_tune.core.budget import Budget
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.outcome import Outcome, TrialInfo
 from lightning_tune.errors import ArgumentError, CheckpointError, MonitorError
@@ -44,6 +45,7 @@ class TrialRunner:
         model, data, trainer: how to build them.
         loaders: the loaders that were handed to `fit`.
         objective: what is monitored.
+        budget: what trials spend.
         loggers: makes and closes a trial's loggers.
         files: the sweep's folder.
         checkpoint_every_s: seconds between two saves of a running trial.
@@ -57,6 +59,7 @@ class TrialRunner:
     trainer: TrainerRecipe
     loaders: Loaders
     objective: Objective
+    budget: Budget
     loggers: TrialLoggers
     files: SweepFiles
     checkpoint_every_s: float
@@ -124,6 +127,8 @@ class TrialRunner:
             trial=task.trial,
             leg=task.leg,
             budget=task.budget,
+            measure=self.budget,
+            final=task.final,
             objective=self.objective,
             channel=channel,
             resumed=task.checkpoint is not None,
@@ -195,6 +200,8 @@ class TrialRunner:
             return replace(end, kind="interrupted", reason=leg.reason)
         if leg.ending == "stop":
             end = replace(end, kind="stopped", reason=leg.reason)
+        elif leg.ending == "complete":
+            end = replace(end, reason=leg.reason)
         elif leg.step < leg.budget < float("inf"):
             end = replace(
                 end,

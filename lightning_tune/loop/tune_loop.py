@@ -4,16 +4,19 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.core.events import JSON, Config
+from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError
 from lightning_tune.execute import Executor
-from lightning_tune.loop.checks import executor_of, not_negative, only, whole
-from lightning_tune.loop.choices import scheduler, searcher
+from lightning_tune.loop.checks import executor_of, not_negative, whole
+from lightning_tune.loop.choices import search_and_schedule
 from lightning_tune.loop.coordinator import Coordinator
 from lightning_tune.loop.dispatcher import Dispatcher
 from lightning_tune.loop.environment import Signals, from_environment, undisturbed
@@ -59,7 +62,9 @@ class TuneLoop:
         monitor: the metric to optimise, as the module logs it.
         mode: "min" or "max".
         search: a word ("auto", "random", "grid", "one_at_a_time") or a `Searcher`; "auto" is random search.
-        schedule: a `Scheduler`, or None: every trial trains to the Trainer's `max_epochs`.
+            "hyperband" and "asha" stand for random search under that schedule.
+        schedule: who trains how far: a word ("halving", "hyperband", "asha", "median", "population") or a
+            `Scheduler`; None or "full" trains every trial to the Trainer's `max_epochs`.
         max_trials: configurations in all, over every call of `fit` on this sweep. None is what the search or
             the schedule needs.
         max_time: how long this call may take: seconds, a timedelta, "DD:HH:MM:SS" or {"hours": 1}. The
@@ -75,8 +80,11 @@ class TuneLoop:
         executor: where trials run; None is this process.
         devices_per_trial: 1 or None.
         score: "best" (a trial's best report), "last", or a callable `(values) -> float`, lower is better.
-        budget: what a trial spends: "epochs".
-        budget_unit: how it is counted: "epochs".
+        budget: what grows from rung to rung of a schedule: "epochs" (a trial trains on from its checkpoint),
+            "data" (a fraction of the training set) or "model.<argument>" (an integer argument of the module);
+            with the latter two a trial trains anew at each rung.
+        budget_unit: how epochs are counted: "epochs", "steps" (of the optimizer), "samples" or "seconds" (of
+            training). A pause happens at the end of an epoch.
         verbose: keep Lightning's own messages, progress bars and summaries.
         trainer: Trainer arguments, a Trainer that was not fitted (each trial gets a copy), or a callable
             `config -> Trainer`. A template's own loggers are used where `logger` is left out.
@@ -91,6 +99,7 @@ class TuneLoop:
             `max_trials`.
         amend: accept another space when a sweep is resumed; earlier trials stay.
         overwrite: delete a sweep of the same name first.
+        dry_run: check everything, say what the sweep would cost, and write and train nothing.
 
     Raises:
         ArgumentError: an argument that cannot be used, named, with what it takes.
@@ -143,6 +152,7 @@ class TuneLoop:
         max_failures: int | None = None,
         amend: bool = False,
         overwrite: bool = False,
+        dry_run: bool = False,
     ) -> None:
         self.space = space if isinstance(space, Space) else Space(space)
         self.objective = Objective.of(monitor, mode, score)
@@ -153,8 +163,7 @@ class TuneLoop:
             )
         for sentence in self.objective.suspicions():
             warnings.warn(sentence, stacklevel=3)
-        self.search = searcher(search)
-        self.schedule = scheduler(schedule)
+        self.search, self.schedule = search_and_schedule(search, schedule)
         self.limits = Limits.of(
             max_trials=max_trials, max_time=max_time, target=target, patience=patience, min_delta=min_delta
         )
@@ -166,9 +175,13 @@ class TuneLoop:
                 f"`constraint` must be a callable `config -> bool`, or None, got {constraint!r}."
             )
         self.constraint = constraint
+        if self.repeats > 1 and not self.schedule.allows_repeats:
+            raise ArgumentError(
+                f"`repeats` must be 1 with {type(self.schedule).__name__}, which compares trials while they "
+                f"train, got {self.repeats}."
+            )
         self.executor = executor_of(workers, executor, devices_per_trial)
-        only("budget", budget, "epochs")
-        only("budget_unit", budget_unit, "epochs")
+        self.budget = Budget.of(budget, budget_unit)
         self.devices_per_trial = devices_per_trial
         self.verbose = verbose
         self.trainer = trainer
@@ -182,6 +195,7 @@ class TuneLoop:
         FailurePolicy.of(max_failures, max_trials)
         self.amend = amend
         self.overwrite = overwrite
+        self.dry_run = dry_run
 
     def fit(
         self, model: Any, train_dataloaders: Any = None, val_dataloaders: Any = None, datamodule: Any = None
@@ -207,6 +221,8 @@ class TuneLoop:
             StoreError: the store cannot be read or written.
         """
         plan = self._plan(model, train_dataloaders, val_dataloaders, datamodule)
+        if self.dry_run:
+            return self._dry(plan)
         name, folder = sweep_folder(self.root_dir, self.name)
         loggers = TrialLoggers(
             loggers_of(self.trainer) if self.logger is True else self.logger,
@@ -218,11 +234,13 @@ class TuneLoop:
         with ExitStack() as stack:
             store = self._open_store(stack, folder)
             stack.enter_context(store.hold(name))
-            sweep = self._open_sweep(name, folder, store)
+            sweep = self._open_sweep(name, folder, store, plan)
             stack.enter_context(undisturbed())
             screen = self._screen(stack, plan)
             coordinator = self._coordinator(plan, sweep, screen)
-            self._greet(screen, plan, sweep, coordinator.schedule)
+            screen.start(f"sweep {sweep.name}: {self._cost(plan)}. In {sweep.folder}")
+            for note in [*resumed_note(sweep), *plan.notes, *plan.schedule.notes()]:
+                screen.note(note)
             stack.enter_context(Signals(coordinator.interrupt).owned())
             reason = self.executor.run(coordinator, self._runner(plan, sweep, loggers))
             if not coordinator.interrupted:
@@ -244,12 +262,14 @@ class TuneLoop:
             baseline=self.baseline,
             devices=self.devices_per_trial,
             verbose=self.verbose,
+            schedule=self.schedule,
+            budget=self.budget,
         )
         for baseline in plan.baselines:
             if self.constraint is not None and not self.constraint(dict(baseline)):
                 raise ArgumentError(f"`constraint` refuses the baseline {self.space.describe(baseline)}.")
         limited = (self.limits.max_trials, self.limits.max_time_s, self.limits.target, self.limits.patience)
-        endless = self.search.size(self.space) is None and self.schedule.num_trials is None
+        endless = self.search.size(self.space) is None and plan.schedule.num_trials is None
         if endless and all(limit is None for limit in limited):
             raise ArgumentError(
                 f"nothing ends this sweep: {type(self.search).__name__} has no end of its own. Give "
@@ -263,25 +283,43 @@ class TuneLoop:
             stack.enter_context(store)
         return store
 
-    def _open_sweep(self, name: str, folder: Path, store: Store) -> OpenSweep:
+    def _dry(self, plan: Plan) -> Result:
+        """Say what the sweep would cost."""
+        screen = make_screen(
+            "plain", space=self.space, objective=self.objective, max_trials=None, max_epochs=None
+        )
+        screen.start(f"dry run: {self._cost(plan)}")
+        for note in [*plan.notes, *plan.schedule.notes()]:
+            screen.note(note)
+        history = History(self.objective, self.repeats)
+        folder = Path(self.root_dir) / (self.name or "")
+        return Result(
+            name=self.name or "", folder=folder, reason="dry run", space=self.space, history=history
+        )
+
+    def _cost(self, plan: Plan) -> str:
+        return plan.schedule.cost(self._num_trials(plan), self.repeats)
+
+    def _open_sweep(self, name: str, folder: Path, store: Store, plan: Plan) -> OpenSweep:
         if not self.overwrite:
             check_owner(folder, name, store)
         sweep = open_sweep(
             name=name,
             folder=folder,
             store=store,
-            spec=self._spec(),
+            spec=self._spec(plan),
             space=self.space,
             objective=self.objective,
             repeats=self.repeats,
             constraint=self.constraint,
+            anew=not self.budget.resumes,
             amend=self.amend,
             overwrite=self.overwrite,
         )
         claim(folder, name, store)
         return sweep
 
-    def _spec(self) -> dict[str, JSON]:
+    def _spec(self, plan: Plan) -> dict[str, JSON]:
         """Return what may not change when the sweep is resumed."""
         score = self.objective.score
         return {
@@ -290,16 +328,18 @@ class TuneLoop:
             "mode": list(self.objective.mode),
             "score": score if isinstance(score, str) else getattr(score, "__qualname__", "callable"),
             "search": self.search.describe(),
-            "schedule": self.schedule.describe(),
+            "schedule": plan.schedule.record(),
             "seed": self.seed,
             "repeats": self.repeats,
-            "budget": "epochs",
-            "budget_unit": "epochs",
+            "budget": self.budget.grows,
+            "budget_unit": self.budget.unit,
         }
 
     def _coordinator(self, plan: Plan, sweep: OpenSweep, screen: Screen) -> Coordinator:
         files = SweepFiles(sweep.folder)
-        schedule = self.schedule.resolve(max_budget=plan.max_epochs, max_trials=self.limits.max_trials)
+        limits = self.limits
+        if limits.max_trials is None:
+            limits = replace(limits, max_trials=plan.schedule.num_trials)
         journal = Journal(name=sweep.name, store=sweep.store, history=sweep.history, listeners=[screen])
         open_session(journal, plan.settings)
         keeper = Keeper(journal=journal, files=files, keep=self.keep_checkpoints)
@@ -309,18 +349,19 @@ class TuneLoop:
             keeper=keeper,
             space=self.space,
             search=self.search,
-            schedule=schedule,
-            limits=self.limits,
+            schedule=plan.schedule,
+            limits=limits,
             seed=self.seed,
+            budget=plan.budget,
             baselines=plan.baselines,
         )
         return Coordinator(
             journal=journal,
             keeper=keeper,
             dispatcher=dispatcher,
-            schedule=schedule,
-            limits=self.limits,
-            failures=FailurePolicy.of(self.max_failures, self.limits.max_trials),
+            schedule=plan.schedule,
+            limits=limits,
+            failures=FailurePolicy.of(self.max_failures, limits.max_trials),
         )
 
     def _runner(self, plan: Plan, sweep: OpenSweep, loggers: TrialLoggers) -> TrialRunner:
@@ -332,6 +373,7 @@ class TuneLoop:
             trainer=plan.trainer,
             loaders=plan.loaders,
             objective=self.objective,
+            budget=plan.budget,
             loggers=loggers,
             files=SweepFiles(sweep.folder),
             checkpoint_every_s=self.checkpoint_every_s,
@@ -343,22 +385,18 @@ class TuneLoop:
             cast(Mode, os.environ.get("LIGHTNING_TUNE_SCREEN", "auto")),
             space=self.space,
             objective=self.objective,
-            max_trials=self._num_trials(),
+            max_trials=self._num_trials(plan),
             max_epochs=plan.max_epochs,
         )
         stack.callback(screen.close)
         return screen
 
-    def _num_trials(self) -> int | None:
+    def _num_trials(self, plan: Plan) -> int | None:
         """Return how many configurations there will be at most, as far as one can tell."""
-        bounds = (self.limits.max_trials, self.search.size(self.space), self.schedule.num_trials)
-        return min((bound for bound in bounds if bound is not None), default=None)
-
-    def _greet(self, screen: Screen, plan: Plan, sweep: OpenSweep, schedule: Scheduler) -> None:
-        cost = schedule.cost(self._num_trials(), self.repeats, "epochs")
-        screen.start(f"sweep {sweep.name}: {cost}. In {sweep.folder}")
-        for note in [*resumed_note(sweep), *plan.notes]:
-            screen.note(note)
+        most = self.limits.max_trials or plan.schedule.num_trials
+        return min(
+            (bound for bound in (most, self.search.size(self.space)) if bound is not None), default=None
+        )
 
     def _farewell(self, screen: Screen, result: Result) -> None:
         for line in [*self.search.summary(self.space, result.history), f"ended: {result.reason}"]:

@@ -1,6 +1,9 @@
 """Schedulers: who trains on, who pauses, who stops. Pure functions over the history."""
 
+from lightning_tune.schedule.asha import ASHA
 from lightning_tune.schedule.base import Scheduler
 from lightning_tune.schedule.full import FullBudget
+from lightning_tune.schedule.halving import SuccessiveHalving
+from lightning_tune.schedule.hyperband import Hyperband
 
-__all__ = ["FullBudget", "Scheduler"]
+__all__ = ["ASHA", "FullBudget", "Hyperband", "Scheduler", "SuccessiveHalving"]

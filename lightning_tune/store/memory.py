@@ -7,7 +7,6 @@ caller's), and what no database can hold is refused in the same words.
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 from lightning_tune.core.events import JSON, Event, Reported
 from lightning_tune.errors import StoreError, SweepBusyError, SweepExistsError
@@ -68,7 +67,7 @@ class MemoryStore(Store):
     def read(self, name: str, after: int = 0) -> Iterator[Event]:
         """Yield a sweep's events with a sequence number above `after`, in order."""
         sweep = self._find(name)
-        return islice(sweep.events, after, len(sweep.events))
+        return iter(sweep.events[after:])
 
     @contextlib.contextmanager
     def transaction(self, name: str, *, durable: bool = False) -> Iterator[Transaction]:

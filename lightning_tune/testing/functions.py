@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.core.events import Config
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
@@ -71,7 +72,8 @@ class FunctionWork:
                 return end(step=step, kind="stopped", reason=decision.reason)
             if decision.action == "pause":
                 return end(step=step, kind="paused", reason=decision.reason)
-        return end(step=step, kind="completed", reason=f"reached {task.budget:g}")
+        kind: Literal["completed", "paused"] = "completed" if task.final else "paused"
+        return end(step=task.budget, kind=kind, reason=f"reached {task.budget:g}")
 
 
 def make_coordinator(
@@ -88,10 +90,12 @@ def make_coordinator(
     baselines: Sequence[Config] = (),
     constraint: Callable[[Config], bool] | None = None,
     folder: Path = Path("."),
+    budget: Budget | None = None,
     **rest: Any,
 ) -> Coordinator:
     """Return the coordinator of the sweep "test" in a store (found there, or made)."""
     store = store or MemoryStore()
+    budget = budget or Budget(full=max_budget)
     sweep = open_sweep(
         name="test",
         folder=folder,
@@ -101,6 +105,7 @@ def make_coordinator(
         objective=Objective.of("value", mode),
         repeats=repeats,
         constraint=constraint,
+        anew=not budget.resumes,
         amend=False,
         overwrite=False,
     )
@@ -108,7 +113,7 @@ def make_coordinator(
     limits = {"max_time": None, "target": None, "patience": None, "min_delta": 0.0, **rest}
     keeper = Keeper(journal=journal, files=SweepFiles(folder), keep=1)
     checked = Limits.of(max_trials=max_trials, **limits)
-    resolved = (schedule or FullBudget()).resolve(max_budget=max_budget, max_trials=max_trials)
+    resolved = (schedule or FullBudget()).resolve(budget)
     dispatcher = Dispatcher(
         journal=journal,
         keeper=keeper,
@@ -117,6 +122,7 @@ def make_coordinator(
         schedule=resolved,
         limits=checked,
         seed=seed,
+        budget=budget,
         baselines=baselines,
     )
     return Coordinator(

@@ -4,6 +4,7 @@ import json
 import pickle
 from typing import Any
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.core.decision import Decision
 from lightning_tune.core.events import Reported
 from lightning_tune.schedule.base import Scheduler
@@ -55,7 +56,7 @@ class SchedulerContract:
     def test_judging_is_a_pure_function(self) -> None:
         """The same report and history give the same decision, and nothing is written."""
         history = self.run()
-        schedule = self.scheduler().resolve(max_budget=self.max_budget, max_trials=self.trials)
+        schedule = self.scheduler().resolve(Budget(full=self.max_budget))
         before = story(history)
         last = history.trials[-1].reports[-1]
         report = Reported(history.trials[-1].number, last.leg, last.step, last.values, last.time)
@@ -66,8 +67,8 @@ class SchedulerContract:
 
     def test_it_says_what_it_costs(self) -> None:
         """One sentence with numbers, before anything starts."""
-        schedule = self.scheduler().resolve(max_budget=self.max_budget, max_trials=self.trials)
-        sentence = schedule.cost(self.trials, 1, "epochs")
+        schedule = self.scheduler().resolve(Budget(full=self.max_budget))
+        sentence = schedule.cost(self.trials, 1)
         assert "trials" in sentence
         assert "epochs" in sentence
 

@@ -200,14 +200,24 @@ def test_checkpoints_come_and_go():
     assert history.with_checkpoints == []
 
 
-def test_reported_finds_a_step_in_its_leg():
-    history = history_of(
-        started(0), leg(0), report(0, 1, 1.0), report(0, 2, 1.0), leg(0, 1), report(0, 1, 1.0, leg=1)
-    )
+def test_a_step_is_reported_once_whichever_leg_trains_it():
+    events = started(0), leg(0), report(0, 1, 1.0), report(0, 2, 1.0), leg(0, 1), report(0, 3, 1.0, leg=1)
+    history = history_of(*events)
+    assert history.reported(0, 0, 2.0)
+    assert history.reported(0, 1, 1.0)  # its checkpoint was damaged, and it trains from nothing again
+    assert history.reported(0, 1, 3.0)
+    assert not history.reported(0, 1, 2.5)
+    assert not history.reported(0, 1, 4.0)
+
+
+def test_where_each_leg_trains_anew_a_step_is_a_legs_own_and_so_is_the_score():
+    history = History(Objective.of("loss"), anew=True)
+    events = started(0), leg(0), report(0, 1, 1.0), report(0, 2, 1.5), leg(0, 1), report(0, 1, 3.0, leg=1)
+    history.extend(numbered(*events))
     assert history.reported(0, 0, 2.0)
     assert history.reported(0, 1, 1.0)
     assert not history.reported(0, 1, 2.0)
-    assert not history.reported(0, 0, 3.0)
+    assert history.trials[0].score == 3.0
 
 
 def test_requests_wait_until_a_trial_takes_them():

@@ -15,10 +15,10 @@ FILE = CheckpointRef(path="trials/0/p", step=1.0, size=3, sha256="abc")
 class Exploit(FullBudget):
     """Starts a trial, then one from the first's checkpoint, then stops the group of the first."""
 
-    def resolve(self, *, max_budget, max_trials):
+    def resolve(self, budget):
         return self
 
-    def next_jobs(self, history, count):
+    def next_jobs(self, history, count, more):
         if len(history) == 0:
             return [Start(budget=3.0)]
         if len(history) == 1:
@@ -33,14 +33,19 @@ class Exploit(FullBudget):
         return Decision(action="pause", reason="exploit")
 
 
-def test_a_trial_may_start_from_anothers_checkpoint():
-    sweep = make_coordinator(SPACE, GridSearch(2), max_trials=9, schedule=Exploit())
+def test_a_trial_may_start_from_anothers_checkpoint(tmp_path):
+    sweep = make_coordinator(SPACE, GridSearch(2), max_trials=9, schedule=Exploit(), folder=tmp_path)
+    (tmp_path / "trials" / "0").mkdir(parents=True)
+    (tmp_path / FILE.path).write_bytes(b"abc")
     sweep.next_jobs(1)
     sweep.report(0, 0, 1.0, (1.0,), {})
     sweep.saved(0, 0, 1.0, "pause", FILE)
     sweep.finish(LegEnd(trial=0, leg=0, step=1.0, kind="paused", reason="exploit"))
     (task,) = sweep.next_jobs(1)
-    assert (task.config, task.checkpoint) == ({"x": 0.5}, FILE)
+    (tmp_path / FILE.path).unlink()  # the parent trains on and replaces its own
+    assert (task.config, task.inherited) == ({"x": 0.5}, True)
+    assert task.checkpoint == replace(FILE, path="trials/1/pause-lent-0-1.ckpt")
+    assert (tmp_path / task.checkpoint.path).read_bytes() == b"abc"
     assert (sweep.history.trials[1].parent, sweep.history.trials[1].origin) == (0, "schedule")
 
 

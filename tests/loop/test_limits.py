@@ -78,20 +78,22 @@ def test_wrong_limits_name_the_argument(given, message):
 
 
 def test_max_trials_counts_failed_ones():
-    assert limits(max_trials=2).reached(history_of([0.5, None]), 0) == "2 trials"
-    assert limits(max_trials=3).reached(history_of([0.5, None]), 0) is None
+    assert limits(max_trials=2).more(history_of([0.5, None])) == 0
+    assert limits(max_trials=3).more(history_of([0.5, None])) == 1
+    assert limits(max_trials=1).more(history_of([0.5, None])) == 0
+    assert limits().more(history_of([])) == math.inf
 
 
 def test_time_is_this_calls():
-    assert "max_time of 0:01:00 is over" in limits(max_time=60).reached(history_of([]), 60.0)
-    assert limits(max_time=60).reached(history_of([]), 59.0) is None
+    assert "max_time of 0:01:00 is over" in limits(max_time=60).over(history_of([]), 60.0)
+    assert limits(max_time=60).over(history_of([]), 59.0) is None
 
 
 @pytest.mark.parametrize(("mode", "target"), [("max", 0.9), ("min", 0.2)])
 def test_target_in_the_users_direction(mode, target):
     history = history_of([0.5, target], mode)
-    assert f"target {target:g} reached" in limits(target=target).reached(history, 0)
-    assert limits(target=target).reached(history_of([0.5], mode), 0) is None
+    assert f"target {target:g} reached" in limits(target=target).over(history, 0)
+    assert limits(target=target).over(history_of([0.5], mode), 0) is None
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,6 @@ def test_target_in_the_users_direction(mode, target):
 )
 def test_patience_counts_configurations_without_improvement(scores, min_delta, without):
     history = history_of(scores)
-    assert limits(patience=without + 1, min_delta=min_delta).reached(history, 0) is None
+    assert limits(patience=without + 1, min_delta=min_delta).over(history, 0) is None
     if without:
-        assert f"last {without} trials" in limits(patience=without, min_delta=min_delta).reached(history, 0)
+        assert f"last {without} trials" in limits(patience=without, min_delta=min_delta).over(history, 0)

@@ -23,6 +23,7 @@ def opened(store, tmp_path, space=NARROW, spec=None, **given):
         objective=Objective.of("loss"),
         repeats=1,
         constraint=None,
+        anew=False,
         **settings,
     )
 

@@ -1,9 +1,11 @@
 import lightning.pytorch as pl
 import pytest
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.core.space import Choice, Float, Space
 from lightning_tune.errors import ArgumentError
 from lightning_tune.loop.plan import make_plan
+from lightning_tune.schedule import FullBudget
 from lightning_tune.testing.models import tiny_data, tiny_loaders, tiny_module
 
 Tiny, TinyData = tiny_module(pl), tiny_data(pl)
@@ -11,7 +13,15 @@ SPACE = Space({"lr": Float(0.0, 1.0), "data.batch_size": Choice([8, 16])})
 
 
 def plan(model=Tiny, train=None, validation=None, datamodule=None, space=SPACE, **given):
-    settings = {"trainer": {"max_epochs": 3}, "baseline": None, "devices": None, "verbose": False, **given}
+    settings = {
+        "trainer": {"max_epochs": 3},
+        "baseline": None,
+        "devices": None,
+        "verbose": False,
+        "schedule": FullBudget(),
+        "budget": Budget(),
+        **given,
+    }
     return make_plan(
         space=space,
         model=model,

@@ -55,7 +55,7 @@ def runner_of(tmp_path, model=Tiny, **given):
     plan = loop._plan(model, None, None, TinyData)
     sweep = open_sweep(
         name="s", folder=tmp_path, store=MemoryStore(), spec={}, space=Space({"lr": Float(0, 1)}),
-        objective=loop.objective, repeats=1, constraint=None, amend=False, overwrite=False,
+        objective=loop.objective, repeats=1, constraint=None, anew=False, amend=False, overwrite=False,
     )  # fmt: skip
     loggers = TrialLoggers(loop.logger, package=plan.package, sweep="s", root=tmp_path)
     return loop._runner(plan, sweep, loggers)
@@ -87,7 +87,7 @@ def test_a_budget_below_the_trainers_pauses_with_a_checkpoint_from_which_it_goes
     straight, parts = Channel(), Channel()
     runner = runner_of(tmp_path, trainer={"max_epochs": 4, "accelerator": "cpu"})
     runner(task(budget=4.0), straight)
-    runner(task(budget=1.0), parts)
+    runner(task(budget=1.0, final=False), parts)
     (kind, step, file), *_ = parts.saves
     assert (kind, step, parts.ends[0].kind) == ("pause", 1.0, "paused")
     runner(task(leg=1, budget=4.0, checkpoint=file, trained=True), parts)

@@ -23,6 +23,7 @@ from lightning_tune.errors import (
     SweepFailedError,
     UnknownArgumentError,
 )
+from lightning_tune.schedule import ASHA
 from lightning_tune.store import MemoryStore
 from lightning_tune.testing.models import tiny_data, tiny_loaders, tiny_module
 
@@ -712,12 +713,15 @@ def test_a_monitor_that_is_never_logged_names_those_that_are(tmp_path):
         ({"monitor": ["a", "b"], "mode": ["min", "max"]}, "`score=` a callable"),
         ({"search": "bayes"}, "`search` must be one of 'auto', 'grid'"),
         ({"search": "randm"}, "Did you mean 'random'"),
-        ({"schedule": "asha"}, "`schedule` must be one of 'full'"),
+        ({"schedule": "hyperbnd"}, "Did you mean 'hyperband'"),
+        ({"search": "hyperband", "schedule": "full"}, "names the schedule too"),
         ({"workers": 2}, "`workers` must be 1, got 2"),
         ({"executor": "ray"}, "`executor` must be None or InlineExecutor"),
         ({"devices_per_trial": 2}, "`devices_per_trial` must be 1"),
-        ({"budget": "data"}, "`budget` must be 'epochs'"),
-        ({"budget_unit": "steps"}, "`budget_unit` must be 'epochs'"),
+        ({"budget": "dat"}, "`budget` must be 'epochs', 'data' or 'model.<argument>'"),
+        ({"budget_unit": "step"}, "`budget_unit` must be one of 'epochs', 'steps', 'samples', 'seconds'"),
+        ({"budget": "data", "budget_unit": "steps"}, "leave it out"),
+        ({"repeats": 2, "schedule": ASHA(stopping=True)}, "`repeats` must be 1 with ASHA"),
         ({"repeats": 0}, "`repeats` must be an integer of at least 1"),
         ({"seed": -1}, "`seed`"),
         ({"keep_checkpoints": -1}, "`keep_checkpoints`"),

@@ -1,5 +1,6 @@
 import pytest
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.schedule import FullBudget, Scheduler
 from lightning_tune.search import RandomSearch
 from lightning_tune.testing.functions import run_function
@@ -27,5 +28,5 @@ def test_every_trial_trains_to_the_full_budget():
     ],
 )
 def test_the_cost_is_said_in_numbers(max_trials, repeats, max_budget, sentence):
-    schedule = FullBudget().resolve(max_budget=max_budget, max_trials=max_trials)
-    assert schedule.cost(max_trials, repeats, "epochs") == sentence
+    schedule = FullBudget().resolve(Budget(full=max_budget))
+    assert schedule.cost(max_trials, repeats) == sentence

@@ -1,0 +1,126 @@
+"""When a trial has reached a level, what it had scored by then, and the rungs that somebody asked for.
+
+The score at a level is that of the reports up to and including the first one at or past it, within the legs
+that led there: what was known when the level was reached, and what a rung compares for ever after.
+"""
+
+import bisect
+import math
+from typing import TYPE_CHECKING
+
+from lightning_tune.core.rung import Measure, Rung, Share
+from lightning_tune.core.trial import Group, Trial
+
+if TYPE_CHECKING:
+    from lightning_tune.core.history import History
+
+
+class Levels:
+    """The rungs of one history, brought up to date by its events.
+
+    Args:
+        history: whose trials they are.
+    """
+
+    def __init__(self, history: "History") -> None:
+        self._history = history
+        self._rungs: dict[tuple[float, Share | None, Measure], Rung] = {}
+        self._levels: list[float] = []
+        self._at: dict[float, list[Rung]] = {}
+
+    def rung(self, level: float, share: Share | None, measure: Measure) -> Rung:
+        """Return the rung at a level, made from all trials when it is first asked for."""
+        key = (level, share, measure)
+        found = self._rungs.get(key)
+        if found is None:
+            found = self._rungs[key] = Rung(
+                level, share, self.group_cost if measure == "cost" else self.group_mean
+            )
+            if level not in self._at:
+                bisect.insort(self._levels, level)
+            self._at.setdefault(level, []).append(found)
+            for group in self._history.groups:
+                if self.group_reached(group, level):
+                    found.enter(group)
+        return found
+
+    # -- reading
+
+    def reached(self, trial: Trial, level: float) -> bool:
+        """Return whether a trial has trained to a level, or completed short of it in a leg that led there."""
+        return trial.step >= level or (trial.state == "completed" and trial.budget >= level)
+
+    def group_reached(self, group: Group, level: float) -> bool:
+        """Return whether every repeat of a group has reached a level."""
+        return group.complete and all(self.reached(member, level) for member in group.members)
+
+    def cost(self, trial: Trial, level: float) -> float:
+        """Return a trial's score up to a level, lower is better.
+
+        +inf without a finite one, or if it failed before it was beyond the level.
+        """
+        costs = self._costs(trial, level)
+        if self._history.objective.score == "last":
+            return costs[-1] if costs else math.inf
+        return min(costs, default=math.inf)
+
+    def group_cost(self, group: Group, level: float) -> float:
+        """Return the mean of the members' costs at a level."""
+        return math.fsum(self.cost(member, level) for member in group.members) / len(group.members)
+
+    def group_mean(self, group: Group, level: float) -> float:
+        """Return the mean over members of the mean cost of their reports up to a level."""
+        means = [_mean(self._costs(member, level)) for member in group.members]
+        return math.fsum(means) / len(means)
+
+    def _costs(self, trial: Trial, level: float) -> list[float]:
+        history = self._history
+        last = next((begun.leg for begun in trial.legs if begun.budget >= level), trial.leg)
+        if trial.state == "failed" and last == trial.leg and trial.step <= level:
+            return []  # on its way to the level; a failure further on changes nothing at the rungs below
+        costs = []
+        for row in trial.rows:
+            report = history.report(row)
+            if report.leg > last:
+                break
+            if history.anew and report.leg < last:
+                continue
+            costs.append(history.objective.cost(report.values))
+            if report.step >= level:
+                break
+        return costs
+
+    # -- following
+
+    def advanced(self, trial: Trial, before: float) -> None:
+        """Let a trial enter the levels that it has passed since it stood at the step `before`."""
+        self._enter(trial, before, trial.step)
+
+    def began(self, trial: Trial) -> None:
+        """Note that a trial trains on: it waits no more at the levels below its new budget."""
+        for level in self._levels[: bisect.bisect_left(self._levels, trial.budget)]:
+            for rung in self._at[level]:
+                rung.go_on(trial.group)
+
+    def ended(self, trial: Trial) -> None:
+        """Note that a trial has ended: one that completed early holds its place in the levels of its leg."""
+        group = self._history.group(trial.group)
+        for rungs in self._at.values():
+            for rung in rungs:
+                rung.leave(trial.group)
+                if trial.state == "failed" and trial.group in rung:
+                    rung.enter(group)
+        if trial.state == "completed":
+            self._enter(trial, trial.step, trial.budget)
+
+    def _enter(self, trial: Trial, above: float, upto: float) -> None:
+        first = bisect.bisect_right(self._levels, above)
+        for level in self._levels[first : bisect.bisect_right(self._levels, upto)]:
+            group = self._history.group(trial.group)
+            if self.group_reached(group, level):
+                for rung in self._at[level]:
+                    rung.enter(group)
+
+
+def _mean(costs: list[float]) -> float:
+    return math.fsum(costs) / len(costs) if costs and all(map(math.isfinite, costs)) else math.inf

@@ -76,8 +76,9 @@ class Levels:
     def _costs(self, trial: Trial, level: float) -> list[float]:
         history = self._history
         last = next((begun.leg for begun in trial.legs if begun.budget >= level), trial.leg)
-        if trial.state == "failed" and last == trial.leg and trial.step <= level:
-            return []  # on its way to the level; a failure further on changes nothing at the rungs below
+        lost = trial.state == "failed" and last == trial.leg  # a failure further on changes nothing here
+        if lost and (trial.step < level or trial.budget <= level):
+            return []
         costs = []
         for row in trial.rows:
             report = history.report(row)
@@ -87,7 +88,7 @@ class Levels:
                 continue
             costs.append(history.objective.cost(report.values))
             if report.step >= level:
-                break
+                return [] if lost and math.isinf(costs[-1]) else costs
         return costs
 
     # -- following

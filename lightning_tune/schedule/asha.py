@@ -195,7 +195,9 @@ class ASHA(Scheduler):
         order = self._order(history, rung)
         top = promoted(len(rung), self.eta)
         ever = math.inf if math.isinf(bound) else promoted(int(bound), self.eta)
-        promotable, hopeless, hopeful = [], [], 0
+        promotable: list[tuple[int, str]] = []
+        hopeless: list[tuple[int, str]] = []
+        hopeful = 0
         for number, place in order:
             group = history.group(number)
             if group.state != "paused":

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning_tune import Float, TuneLoop
 from lightning_tune.loop.files import SweepFiles
 from lightning_tune.loop.journal import Journal
+from lightning_tune.schedule import ASHA, SuccessiveHalving
 from lightning_tune.testing.models import tiny_data, tiny_module
 
 Tiny, TinyData = tiny_module(pl), tiny_data(pl)
@@ -24,15 +25,22 @@ class Plateau(Tiny):
         return {"optimizer": sgd, "lr_scheduler": {"scheduler": schedule, "monitor": "val_loss"}}
 
 
-def sweep(root, every_s, repeats):
+SWEEPS = {
+    "saved after every epoch": {"max_trials": 2, "checkpoint_every_s": 0.0},
+    "repeats": {"max_trials": 2, "repeats": 2},
+    "halving": {"schedule": SuccessiveHalving(3, 1, 2), "checkpoint_every_s": 0.0},
+    "halving of repeats": {"schedule": SuccessiveHalving(2, 2, 2), "repeats": 2},
+    "asha": {"max_trials": 4, "schedule": ASHA(eta=2)},
+}
+
+
+def sweep(root, which):
     """Run the sweep and return all that it came to, without times."""
     result = TuneLoop(
         {"lr": Float(1e-3, 1e-1, log=True)},
         monitor="val_loss",
-        max_trials=2,
-        repeats=repeats,
         seed=3,
-        checkpoint_every_s=every_s,
+        **SWEEPS[which],
         trainer={
             "max_epochs": 3,
             "accelerator": "cpu",
@@ -61,7 +69,7 @@ def sweep(root, every_s, repeats):
     }
 
 
-def in_a_child(root, every_s, repeats, kill_after):
+def in_a_child(root, which, kill_after):
     """Run it in a forked process that dies after so many writes; return its result and how many it made."""
     read, write = os.pipe()
     pid = os.fork()
@@ -90,7 +98,7 @@ def in_a_child(root, every_s, repeats, kill_after):
         code = 1
         try:
             with os.fdopen(write, "w") as pipe:
-                json.dump([sweep(root, every_s, repeats), writes], pipe)
+                json.dump([sweep(root, which), writes], pipe)
             code = 0
         except Exception:
             traceback.print_exc()
@@ -105,11 +113,11 @@ def in_a_child(root, every_s, repeats, kill_after):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize(("every_s", "repeats"), [(0.0, 1), (60.0, 2)])
-def test_killed_after_any_write_it_ends_the_same(tmp_path, every_s, repeats):
-    expected, writes = in_a_child(tmp_path / "whole", every_s, repeats, 0)
+@pytest.mark.parametrize("which", SWEEPS)
+def test_killed_after_any_write_it_ends_the_same(tmp_path, which):
+    expected, writes = in_a_child(tmp_path / "whole", which, 0)
     assert writes > 20
     for kill_after in range(1, writes):
         root = tmp_path / str(kill_after)
-        assert in_a_child(root, every_s, repeats, kill_after) is None
-        assert in_a_child(root, every_s, repeats, 0)[0] == expected, f"killed after write {kill_after}"
+        assert in_a_child(root, which, kill_after) is None
+        assert in_a_child(root, which, 0)[0] == expected, f"killed after write {kill_after}"

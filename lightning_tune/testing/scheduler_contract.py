@@ -1,11 +1,12 @@
 """What every scheduler must do. Subclass it in a test and say how to make the scheduler."""
 
 import json
+import math
 import pickle
 from typing import Any
 
 from lightning_tune.core.budget import Budget
-from lightning_tune.core.decision import Decision
+from lightning_tune.core.decision import Decision, Done, Resume, Start, Stop
 from lightning_tune.core.events import Reported
 from lightning_tune.schedule.base import Scheduler
 from lightning_tune.search import RandomSearch
@@ -52,6 +53,21 @@ class SchedulerContract:
         for trial in self.run():
             steps = [report.step for report in trial.reports]
             assert steps == sorted(set(steps))
+
+    def test_it_keeps_to_the_workers_and_the_configurations_that_there_are(self) -> None:
+        """No more starts and resumes than asked for, no more starts than may come, and an end."""
+        schedule = self.scheduler().resolve(Budget(full=self.max_budget))
+        history = self.run(kill_after=7)
+        for count in (1, 3):
+            for more in (0, 2, math.inf):
+                jobs = schedule.next_jobs(history, count, more)
+                starts = [job for job in jobs if isinstance(job, Start)]
+                assert len([job for job in jobs if isinstance(job, Start | Resume)]) <= count
+                assert len(starts) <= more
+                assert all(isinstance(job, Start | Resume | Stop) for job in jobs[:-1])
+                assert all(job.budget <= schedule.full_budget for job in starts)
+        whole = self.run()
+        assert [type(job) for job in schedule.next_jobs(whole, 1, 0)] == [Done]
 
     def test_judging_is_a_pure_function(self) -> None:
         """The same report and history give the same decision, and nothing is written."""

@@ -13,6 +13,7 @@ from lightning_tune.core.events import Config
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Space
+from lightning_tune.core.trial import Trial
 from lightning_tune.execute import Assignment, Channel, Executor, InlineExecutor, LegEnd, Task
 from lightning_tune.loop.coordinator import Coordinator
 from lightning_tune.loop.dispatcher import Dispatcher
@@ -47,8 +48,10 @@ class FunctionWork:
 
     def steps(self, task: Assignment, channel: Channel) -> Iterator[int]:
         """Run one leg; yield each step before it is trained, so that a caller may let time pass for it."""
-        trial = channel.history.trials[task.trial]  # type: ignore[attr-defined]  # it is the coordinator
-        channel.finish((yield from self._train(task, channel, first=int(trial.step) + 1)))
+        history: History = channel.history  # type: ignore[attr-defined]  # it is the coordinator
+        trial = history.trials[task.trial]
+        done = max(trial.step, inherited_step(history, trial))
+        channel.finish((yield from self._train(task, channel, first=int(done) + 1)))
 
     def _train(self, task: Assignment, channel: Channel, first: int) -> Generator[int, None, LegEnd]:
         step = first - 1
@@ -74,6 +77,14 @@ class FunctionWork:
                 return end(step=step, kind="paused", reason=decision.reason)
         kind: Literal["completed", "paused"] = "completed" if task.final else "paused"
         return end(step=task.budget, kind=kind, reason=f"reached {task.budget:g}")
+
+
+def inherited_step(history: History, trial: Trial) -> float:
+    """Return the step at which a trial was copied from its parent, which had paused there; 0 without one."""
+    if trial.parent is None:
+        return 0.0
+    legs = history.trials[trial.parent].legs
+    return max((leg.budget for leg in legs if leg.budget < trial.legs[0].budget), default=0.0)
 
 
 def make_coordinator(

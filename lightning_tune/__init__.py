@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightning_tune.callbacks.halving import SuccessiveHalvingPruner
     from lightning_tune.core.objective import Objective
     from lightning_tune.core.outcome import Outcome, TrialInfo
     from lightning_tune.core.space import Choice, Float, Int, Space
@@ -21,18 +22,28 @@ if TYPE_CHECKING:
         SweepBusyError,
         SweepExistsError,
         SweepFailedError,
+        TrialPrunedError,
         TuneError,
         UnknownArgumentError,
     )
     from lightning_tune.loop.result import Result, TrialResult
     from lightning_tune.loop.tune_loop import TuneLoop
-    from lightning_tune.schedule import FullBudget, Scheduler
+    from lightning_tune.schedule import (
+        ASHA,
+        FullBudget,
+        Hyperband,
+        MedianStopping,
+        PopulationBased,
+        Scheduler,
+        SuccessiveHalving,
+    )
     from lightning_tune.search import GridSearch, OneAtATimeSearch, RandomSearch, Searcher
     from lightning_tune.store import Store, open_store
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "callbacks.halving": ["SuccessiveHalvingPruner"],
     "core.objective": ["Objective"],
     "core.outcome": ["Outcome", "TrialInfo"],
     "core.space": ["Choice", "Float", "Int", "Space"],
@@ -46,30 +57,43 @@ _HOMES = {
         "SweepBusyError",
         "SweepExistsError",
         "SweepFailedError",
+        "TrialPrunedError",
         "TuneError",
         "UnknownArgumentError",
     ],
     "loop.result": ["Result", "TrialResult"],
     "loop.tune_loop": ["TuneLoop"],
-    "schedule": ["FullBudget", "Scheduler"],
+    "schedule": [
+        "ASHA",
+        "FullBudget",
+        "Hyperband",
+        "MedianStopping",
+        "PopulationBased",
+        "Scheduler",
+        "SuccessiveHalving",
+    ],
     "search": ["GridSearch", "OneAtATimeSearch", "RandomSearch", "Searcher"],
     "store": ["Store", "open_store"],
 }
 _HOME_OF = {name: f"lightning_tune.{home}" for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "ASHA",
     "ArgumentError",
     "CheckpointError",
     "Choice",
     "Float",
     "FullBudget",
     "GridSearch",
+    "Hyperband",
     "Int",
+    "MedianStopping",
     "MissingDependencyError",
     "MonitorError",
     "Objective",
     "OneAtATimeSearch",
     "Outcome",
+    "PopulationBased",
     "RandomSearch",
     "Result",
     "Scheduler",
@@ -78,10 +102,13 @@ __all__ = [
     "SpaceError",
     "Store",
     "StoreError",
+    "SuccessiveHalving",
+    "SuccessiveHalvingPruner",
     "SweepBusyError",
     "SweepExistsError",
     "SweepFailedError",
     "TrialInfo",
+    "TrialPrunedError",
     "TrialResult",
     "TuneError",
     "TuneLoop",

@@ -5,7 +5,15 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from lightning_tune.errors import ArgumentError
-from lightning_tune.schedule import ASHA, FullBudget, Hyperband, Scheduler, SuccessiveHalving
+from lightning_tune.schedule import (
+    ASHA,
+    FullBudget,
+    Hyperband,
+    MedianStopping,
+    PopulationBased,
+    Scheduler,
+    SuccessiveHalving,
+)
 from lightning_tune.search import GridSearch, OneAtATimeSearch, RandomSearch, Searcher
 
 Part = TypeVar("Part")
@@ -20,6 +28,8 @@ SCHEDULERS: Mapping[str, Callable[[], Scheduler]] = {
     "full": FullBudget,
     "halving": SuccessiveHalving,
     "hyperband": Hyperband,
+    "median": MedianStopping,
+    "population": PopulationBased,
 }
 SHORT: Mapping[str, tuple[str, str]] = {"hyperband": ("random", "hyperband"), "asha": ("random", "asha")}
 """Words for `search` that stand for a searcher and a schedule."""

@@ -5,5 +5,15 @@ from lightning_tune.schedule.base import Scheduler
 from lightning_tune.schedule.full import FullBudget
 from lightning_tune.schedule.halving import SuccessiveHalving
 from lightning_tune.schedule.hyperband import Hyperband
+from lightning_tune.schedule.median import MedianStopping
+from lightning_tune.schedule.population import PopulationBased
 
-__all__ = ["ASHA", "FullBudget", "Hyperband", "Scheduler", "SuccessiveHalving"]
+__all__ = [
+    "ASHA",
+    "FullBudget",
+    "Hyperband",
+    "MedianStopping",
+    "PopulationBased",
+    "Scheduler",
+    "SuccessiveHalving",
+]

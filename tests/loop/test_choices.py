@@ -2,7 +2,14 @@ import pytest
 
 from lightning_tune.errors import ArgumentError
 from lightning_tune.loop.choices import scheduler, searcher
-from lightning_tune.schedule import FullBudget
+from lightning_tune.schedule import (
+    ASHA,
+    FullBudget,
+    Hyperband,
+    MedianStopping,
+    PopulationBased,
+    SuccessiveHalving,
+)
 from lightning_tune.search import GridSearch, OneAtATimeSearch, RandomSearch
 
 
@@ -17,6 +24,21 @@ from lightning_tune.search import GridSearch, OneAtATimeSearch, RandomSearch
 )
 def test_words_stand_for_searchers(word, kind):
     assert type(searcher(word)) is kind
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("asha", ASHA),
+        ("full", FullBudget),
+        ("halving", SuccessiveHalving),
+        ("hyperband", Hyperband),
+        ("median", MedianStopping),
+        ("population", PopulationBased),
+    ],
+)
+def test_words_stand_for_schedulers(word, kind):
+    assert type(scheduler(word)) is kind
 
 
 def test_objects_are_taken_as_they_are():

@@ -1,12 +1,17 @@
 import importlib.util
 import math
 from pathlib import Path
+from typing import ClassVar
 
+import lightning.pytorch as pl
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lightning_tune import TuneLoop
 from lightning_tune.core.budget import Budget
+from lightning_tune.core.events import TrialStarted
 from lightning_tune.core.space import Choice, Float, Space
 from lightning_tune.errors import ArgumentError
 from lightning_tune.execute import InlineExecutor, LegEnd
@@ -20,6 +25,7 @@ from lightning_tune.testing.functions import (
     run_function,
     story,
 )
+from lightning_tune.testing.models import tiny_loaders, tiny_module
 from lightning_tune.testing.scheduler_contract import SchedulerContract
 from lightning_tune.testing.searcher_contract import MIXED, bowl
 from lightning_tune.testing.simulated import SimulatedExecutor
@@ -395,3 +401,54 @@ def test_repeats_are_not_allowed():
 
 def test_lists_of_factors_are_the_same_setting_as_tuples():
     assert PopulationBased(perturb=[0.5, 2]) == PopulationBased(perturb=(0.5, 2))
+
+
+# -- with real checkpoints
+
+
+class Watched(tiny_module(pl)):
+    """Notes its weights and its learning rate at each epoch's beginning and end, by (lr, dropout, epoch)."""
+
+    began: ClassVar = {}
+    ended: ClassVar = {}
+
+    def note(self):
+        rate = self.optimizers().param_groups[0]["lr"]
+        key = (self.hparams.lr, self.hparams.dropout, self.current_epoch)
+        return key, (rate, torch.cat([weight.detach().flatten() for weight in self.parameters()]).clone())
+
+    def on_train_epoch_start(self):
+        self.began.update([self.note()])
+
+    def on_train_epoch_end(self):
+        self.ended.update([self.note()])
+
+
+def test_copies_train_on_from_their_parents_weights_under_their_own_settings(tmp_path):
+    store = MemoryStore()
+    result = TuneLoop(
+        {"lr": Float(1e-3, 1e-1, log=True), "dropout": Float(0.0, 0.5)},
+        monitor="val_loss",
+        schedule=PopulationBased(4, quantile=0.5),
+        trainer={"max_epochs": 4, "accelerator": "cpu"},
+        logger=False,
+        store=store,
+        root_dir=tmp_path,
+        name="population",
+    ).fit(Watched, *tiny_loaders())
+    started = [event for event in store.read("population") if isinstance(event, TrialStarted)]
+    copies = {event.trial: event.parent for event in started if event.parent is not None}
+    assert len(result.trials) == 4 + 3 * 2
+    assert len(copies) == 6
+    assert [trial.state for trial in result.trials].count("completed") == 4
+    for number, lender in copies.items():
+        trial, parent = result.trials[number], result.trials[lender]
+        first = int(trial.reports[0].step)
+        mine, theirs = ((each.config["lr"], each.config["dropout"]) for each in (trial, parent))
+        assert mine != theirs
+        rate, weights = Watched.began[(*mine, first - 1)]
+        assert rate == trial.config["lr"]
+        assert torch.equal(weights, Watched.ended[(*theirs, first - 2)][1])
+        assert [report.step for report in trial.reports] == list(
+            range(first, int(trial.reports[-1].step) + 1)
+        )

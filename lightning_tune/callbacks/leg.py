@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from lightning_tune.callbacks.progress import Progress
 from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.decision import Decision
 from lightning_tune.core.events import CheckpointKind
@@ -28,6 +29,8 @@ class Leg:
         objective: what is monitored.
         channel: the coordinator.
         resumed: whether it begins from a checkpoint.
+        inherited: whether that checkpoint is another trial's, whose hyperparameters are replaced by this
+            one's.
         save_due: returns whether a periodic save is due.
         accepts: returns whether a state (made when it is asked for) can be saved and loaded again.
         write: writes a checkpoint's dictionary, `(kind, step, state) -> file` (None where it cannot be
@@ -37,7 +40,8 @@ class Leg:
             None while it goes on.
         reason: the same in words.
         diverged: whether a report was NaN or infinite.
-        step: the last step trained to, in epochs.
+        step: the last step trained to, in the budget's unit.
+        progress: counts it.
         scored: the weights that were validated, where they are not the module's own afterwards.
         saved: the checkpoint that this fit ended with.
         ended_by: the callback that ended training early, if it was one of the user's.
@@ -55,6 +59,7 @@ class Leg:
     write: Callable[[CheckpointKind, float, dict[str, Any]], CheckpointRef | None]
     measure: Budget = EPOCHS
     final: bool = True
+    inherited: bool = False
     close_epoch: Callable[[Any, Any], None] = lambda trainer, module: None
     ending: Ending | None = None
     reason: str = ""
@@ -64,6 +69,15 @@ class Leg:
     saved: CheckpointRef | None = None
     ended_by: str = ""
     fault: BaseException | None = None
+    progress: Progress = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.measure, self.budget)
+
+    @property
+    def at_budget(self) -> bool:
+        """Whether the leg ends because it has reached its budget."""
+        return self.ending in ("pause", "complete") and self.step >= self.budget
 
     def report(self, step: float, values: Sequence[float], metrics: Mapping[str, float]) -> None:
         """Report to the coordinator and take its decision."""

@@ -1,19 +1,23 @@
 """Pause a Trainer at the end of an epoch and let another go on from there, bit for bit.
 
-Everything that touches Lightning's private names is in this file and in `random_state.py`, under a contract
-test. The recipe: this callback comes first. `should_stop` is set when the epoch is over for everybody else
-(the reporting callback, the last of all, calls `close_epoch`), so that their stop is not taken for ours. It
-is saved in `on_train_end`, before any other callback swaps weights there. Random states are put back at the
-first `on_train_epoch_start` of the resumed fit, where the loop is told that it is not resuming, so that the
-loader's iterator is made where a straight run makes it. A periodic save is a pause that resumes at once.
+Everything that touches Lightning's private names is in this file, in `random_state.py` and in `missing.py`,
+under contract tests. The recipe: this callback comes first. `should_stop` is set when the epoch is over for
+everybody else (the reporting callback, the last of all, calls `close_epoch`), so that their stop is not taken
+for ours. It is saved in `on_train_end`, before any other callback swaps weights there. Random states are put
+back at the first `on_train_epoch_start` of the resumed fit, where the loop is told that it is not resuming,
+so that the loader's iterator is made where a straight run makes it. A periodic save is a pause that resumes
+at once.
 """
 
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from lightning_tune.callbacks.inherit import OwnSettings
 from lightning_tune.callbacks.leg import Leg
 from lightning_tune.callbacks.random_state import capture, restore
+from lightning_tune.errors import ArgumentError
 
 _STATE = "lightning_tune_pause"
 _LEFT_OUT = (
@@ -36,15 +40,44 @@ class PauseHooks:
         leg.close_epoch = self.close_epoch
         self._restored: dict[str, Any] | None = None
         self._others_stopped = False
-        self._max_epochs: int | None = None
+        self._own: OwnSettings | None = None
+        self._lender: list[dict[str, Any]] = []
+        self._optimizer_states: list[dict[str, Any]] = []
 
     def setup(self, trainer: Any, module: Any, stage: str) -> None:
         """Remember the number of epochs before a callback (weight averaging) adds one of its own."""
-        self._max_epochs = trainer.max_epochs
+        self.leg.progress.max_epochs = trainer.max_epochs
 
     def on_load_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
-        """Keep the random states for the first epoch's start."""
+        """Keep the random states for the first epoch's start, and go on counting.
+
+        A Trainer with fewer epochs than are trained already has nothing to do; Lightning would refuse it.
+        """
         self._restored = checkpoint.get(_STATE)
+        if self._restored is not None:
+            self.leg.progress.load(self._restored["progress"])
+            self._lender = self._restored["optimizers"]
+            self._optimizer_states = checkpoint["optimizer_states"]
+        if trainer.max_epochs is not None and trainer.max_epochs >= 0:
+            trainer.fit_loop.max_epochs = max(trainer.max_epochs, checkpoint["epoch"])
+
+    def on_fit_start(self, trainer: Any, module: Any) -> None:
+        """Note the settings of the optimizers, which are built and not restored yet."""
+        self._own = OwnSettings(trainer)
+        if self.leg.inherited:
+            self._own.drop_foreign(self._optimizer_states, self._lender)
+        self._optimizer_states = []
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        """Start the clock; in a trial that starts from another's checkpoint, put its own settings in."""
+        if self.leg.inherited and self._own is not None:
+            self._own.lay_over(trainer, self._lender)
+        self.leg.progress.begin()
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Count the samples, where they are what is counted."""
+        if self.leg.measure.unit == "samples":
+            self.leg.progress.samples += self._size(batch)
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
         """Put back what a straight run would have at this point."""
@@ -66,12 +99,12 @@ class PauseHooks:
         if self.leg.ending == "stop":
             return
         epochs = trainer.current_epoch + 1
-        self.leg.step = max(self.leg.step, float(epochs))
+        self.leg.step = max(self.leg.step, self.leg.progress.step(trainer, float(epochs)))
         self._others_stopped = trainer.should_stop and epochs >= (trainer.min_epochs or 0)
-        if self._others_stopped or self._is_last(epochs):
+        if self._others_stopped or self.leg.progress.is_last(epochs):
             return
         self.leg.poll()
-        if epochs >= self.leg.budget:
+        if self.leg.step >= self.leg.budget:
             reached = f"reached {self.leg.measure.amount(self.leg.budget)}"
             self.leg.end("complete" if self.leg.final else "pause", reached)
         elif (
@@ -91,12 +124,16 @@ class PauseHooks:
             leg.ending, leg.reason = None, ""
         if leg.ending in ("pause", "save"):
             leg.save("pause", self._state(trainer, module))
-        elif leg.ending in (None, "complete") and not leg.diverged and leg.keeps():
+        elif self._may_train_on() and not leg.diverged and leg.keeps():
             leg.save("last", self._state(trainer, module))
+
+    def _may_train_on(self) -> bool:
+        """Whether this fit ended as trials do that a larger budget, given later, could train on."""
+        return self.leg.ending in (None, "complete") and self.leg.measure.resumes
 
     def _ended_otherwise(self, trainer: Any) -> bool:
         """Whether training would have ended here anyway: its last epoch, or somebody else's early stop."""
-        return self._others_stopped or self._is_last(trainer.current_epoch)
+        return self._others_stopped or self.leg.progress.is_last(trainer.current_epoch)
 
     @staticmethod
     def _early_stopper(trainer: Any) -> str:
@@ -107,16 +144,31 @@ class PauseHooks:
                 return type(callback).__name__
         return ""
 
-    def _is_last(self, epochs: int) -> bool:
-        return self._max_epochs not in (None, -1) and epochs >= self._max_epochs
+    def _size(self, batch: Any) -> int:
+        """Return how many samples a batch holds, as Lightning tells it.
 
-    @staticmethod
-    def _state(trainer: Any, module: Any) -> dict[str, Any]:
+        Raises:
+            ArgumentError: it cannot be told.
+        """
+        data = import_module(f"{self.package.__name__}.utilities.data")
+        try:
+            return int(data.extract_batch_size(batch))
+        except (RecursionError, self.package.utilities.exceptions.MisconfigurationException) as error:
+            raise ArgumentError(
+                f"`budget_unit='samples'` needs batches that hold tensors, whose first dimension is counted; "
+                f"got {type(batch).__name__}. Use budget_unit='steps'."
+            ) from error
+
+    def _state(self, trainer: Any, module: Any) -> dict[str, Any]:
         """Return Lightning's own checkpoint with the states that it lacks, and without hyperparameters."""
         state: dict[str, Any] = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
         for key in _LEFT_OUT:
             state.pop(key, None)
-        state[_STATE] = capture(trainer, module)
+        state[_STATE] = {
+            **capture(trainer, module),
+            "progress": self.leg.progress.state(),
+            "optimizers": [] if self._own is None else self._own.record,
+        }
         return state
 
 

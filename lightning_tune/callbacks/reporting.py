@@ -4,7 +4,6 @@ The monitor may be logged in validation, or in training on the epoch's end, as l
 `on_train_epoch_end`; where it first appears is where it is read.
 """
 
-import difflib
 from functools import cache
 from types import ModuleType
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from lightning_tune.callbacks.leg import Leg
+from lightning_tune.callbacks.missing import expects_validation, only_on_steps, why_missing
 from lightning_tune.callbacks.pause import stop_training
 from lightning_tune.errors import MonitorError
 
@@ -47,8 +47,10 @@ class ReportingHooks:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the state of the fit before."""
+        """Take over the state of the fit before; of another trial's, not its best weights."""
         self.source = state["source"]
+        if self.leg.inherited:
+            return
         self.best_cost, self.best_step = state["best_cost"], state["best_step"]
         self.weights = state["weights"]
 
@@ -57,13 +59,15 @@ class ReportingHooks:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         self._validated = True
-        self._report(trainer, module, "validation", _step_within(trainer))
+        self._report(trainer, module, "validation", _epochs_within(trainer))
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Report a metric that is logged in training."""
         self._epochs_seen += 1
         self._report(trainer, module, "train_epoch", float(trainer.current_epoch + 1))
         self.leg.close_epoch(trainer, module)
+        if self.leg.at_budget:
+            self._check_monitor(trainer, needed=True)
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
         """Look for the monitor once an epoch is over."""
@@ -73,16 +77,17 @@ class ReportingHooks:
     def on_train_end(self, trainer: Any, module: Any) -> None:
         """Look for the monitor once all of training is over."""
         if self.leg.ending is None:
-            self._validated = True
-            self._check_monitor(trainer)
+            self._check_monitor(trainer, needed=True)
 
-    def _report(self, trainer: Any, module: Any, source: Source, step: float) -> None:
+    def _report(self, trainer: Any, module: Any, source: Source, epochs: float) -> None:
         if self.source not in (None, source):
             return
         metrics = trainer.callback_metrics
         if any(name not in metrics for name in self.leg.objective.monitor):
             return
         if self.source is None:
+            if any(only_on_steps(trainer, name) for name in self.leg.objective.monitor):
+                return
             self.source = source
         logged = {
             name: float(value) for name, value in metrics.items() if torch.as_tensor(value).numel() == 1
@@ -90,6 +95,7 @@ class ReportingHooks:
         values = tuple(logged[name] for name in self.leg.objective.monitor)
         # before the report: a `score=` that raises fails the trial alone
         cost = self.leg.objective.cost(values)
+        step = self.leg.progress.report(trainer, epochs)
         self.leg.report(step, values, logged)
         self._keep_best(module, cost, step)
         if self.leg.ending == "stop":
@@ -112,31 +118,23 @@ class ReportingHooks:
             else:
                 self.weights[name] = _copy(value)
 
-    def _check_monitor(self, trainer: Any) -> None:
+    def _check_monitor(self, trainer: Any, *, needed: bool = False) -> None:
         """Raise once a whole epoch with its validation has gone by without the monitor.
 
+        Args:
+            trainer: the Trainer.
+            needed: the score is needed now (at a rung, or at the end), whether there was a validation or not.
+
         Raises:
-            MonitorError: naming the metrics that are logged, and the nearest.
+            MonitorError: saying why it has no value.
         """
-        expects_validation = bool(trainer.enable_validation) and trainer.num_val_batches not in (0, [])
-        if self.source is not None or (expects_validation and not self._validated):
+        if self.source is not None or not (needed or self._validated or not expects_validation(trainer)):
             return
-        logged = sorted(trainer.callback_metrics)
-        missing = [name for name in self.leg.objective.monitor if name not in logged]
-        nearest = difflib.get_close_matches(missing[0], logged, 1)
-        raise MonitorError(
-            f"`monitor={missing[0]!r}` was never logged. "
-            + (
-                f"Logged are: {', '.join(logged)}."
-                if logged
-                else "The module logs no metric at all: use `self.log`."
-            )
-            + (f" Did you mean {nearest[0]!r}?" if nearest else "")
-        )
+        raise MonitorError(why_missing(trainer, self.leg, validated=self._validated))
 
 
-def _step_within(trainer: Any) -> float:
-    """Return the step of a validation: the number of epochs done, with a fraction in the middle of one."""
+def _epochs_within(trainer: Any) -> float:
+    """Return how many epochs are done at a validation, with a fraction in the middle of one."""
     progress = trainer.fit_loop.epoch_loop.batch_progress
     if progress.is_last_batch:
         return float(trainer.current_epoch + 1)

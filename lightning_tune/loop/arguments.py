@@ -51,16 +51,7 @@ def check_keys(
     taken, required = signature_of(target)
     for key in keys:
         if taken is not None and key not in taken and key.partition(".")[0] not in taken:
-            near = difflib.get_close_matches(key, taken, 1)
-            raise UnknownArgumentError(
-                f"{name} takes no argument {key!r} (space key {prefix + key!r}). "
-                + (
-                    f"It takes {', '.join(f'`{word}`' for word in taken)}."
-                    if taken
-                    else "It takes no arguments."
-                )
-                + (f" Did you mean {prefix + near[0]!r}?" if near else "")
-            )
+            raise _unknown(key, taken, name, f"space key {prefix + key!r}", prefix)
     have = {key.partition(".")[0] for key in sure}
     missing = [word for word in required if word not in have]
     if missing:
@@ -69,6 +60,17 @@ def check_keys(
             f"{prefix + missing[0]!r} to "
             "the space (a constant is fine), or give the argument a default."
         )
+
+
+def check_size(argument: str, target: Callable[..., Any], name: str) -> None:
+    """Check that a class takes the argument that grows from rung to rung.
+
+    Raises:
+        UnknownArgumentError: it does not, with what it takes and the nearest.
+    """
+    taken, _ = signature_of(target)
+    if taken is not None and argument not in taken:
+        raise _unknown(argument, taken, name, f"`budget={'model.' + argument!r}`", "model.")
 
 
 def signature_of(target: Callable[..., Any]) -> tuple[list[str] | None, list[str]]:
@@ -178,3 +180,13 @@ def _merge(base: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
             _merge(dict(inner), value) if isinstance(inner, dict) and isinstance(value, dict) else value
         )
     return base
+
+
+def _unknown(key: str, taken: list[str], name: str, where: str, prefix: str) -> UnknownArgumentError:
+    """Return the error for an argument that does not exist, with those that do, and the nearest."""
+    near = difflib.get_close_matches(key, taken, 1)
+    return UnknownArgumentError(
+        f"{name} takes no argument {key!r} ({where}). "
+        + (f"It takes {', '.join(f'`{word}`' for word in taken)}." if taken else "It takes no arguments.")
+        + (f" Did you mean {prefix + near[0]!r}?" if near else "")
+    )

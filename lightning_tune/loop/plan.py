@@ -13,6 +13,7 @@ from lightning_tune.errors import ArgumentError
 from lightning_tune.loop.baselines import baselines_of
 from lightning_tune.loop.data import Loaders
 from lightning_tune.loop.packages import common_package, home_of
+from lightning_tune.loop.portion import note_on
 from lightning_tune.loop.recipe import Recipe, data_recipe, model_recipe
 from lightning_tune.loop.trainers import TrainerRecipe, trainer_recipe
 from lightning_tune.schedule import Scheduler
@@ -74,11 +75,13 @@ def make_plan(
             "`fit` takes `train_dataloaders` and `val_dataloaders`, or a `datamodule`, not both."
         )
     package = common_package(model=model, datamodule=datamodule, trainer=trainer)
-    models, own = model_recipe(model, space)
+    models, own = model_recipe(model, space, budget.argument)
     data, own_data = data_recipe(datamodule, space)
     trainers, max_epochs = trainer_recipe(trainer, space, package, devices, verbose)
     budget = Budget.of(budget.grows, budget.unit, max_epochs)
     baselines, notes = baselines_of(baseline, {**(own or {}), **(own_data or {})}, space)
+    if budget.grows == "data":
+        notes = [*notes, *note_on(train_dataloaders)]
     return Plan(
         package=package,
         model=models,

@@ -9,7 +9,7 @@ from typing import Any
 from lightning_tune.core.events import Config
 from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError, UnknownArgumentError
-from lightning_tune.loop.arguments import call_with, check_keys, signature_of, value_at
+from lightning_tune.loop.arguments import call_with, check_keys, check_size, signature_of, value_at
 from lightning_tune.loop.packages import home_of
 
 
@@ -40,23 +40,41 @@ class Recipe:
         return call_with(self.target, {**copy.deepcopy(dict(self.fixed or {})), **arguments})
 
 
-def model_recipe(model: Any, space: Space) -> tuple[Recipe, Config | None]:
+def model_recipe(model: Any, space: Space, grows: str | None = None) -> tuple[Recipe, Config | None]:
     """Return how to build the module, and the baseline that an instance's own values are.
 
+    Args:
+        model: what was handed to `fit`.
+        space: the search space.
+        grows: the argument of the module that grows from rung to rung, if one does.
+
     Raises:
-        ArgumentError: `model` is none of the forms that `fit` takes.
-        UnknownArgumentError: the space has a key that the class does not take.
+        ArgumentError: `model` is none of the forms that `fit` takes, or the space has the argument that grows
+            too.
+        UnknownArgumentError: the space has a key that the class does not take, or the argument that grows is
+            none.
     """
     every = space.keys()
+    if grows is not None and grows in every:
+        raise ArgumentError(
+            f"`budget={'model.' + grows!r}` sets the argument `{grows}` from rung to rung, but the space has "
+            "it too: take it out of the space, or choose another `budget`."
+        )
     keys = [key for key in every if not key.startswith(("data.", "trainer."))]
     if isinstance(model, type):
         if home_of(model) is None:
             raise ArgumentError(
                 f"`model` must be a LightningModule class, got the class {model.__qualname__}."
             )
-        check_keys(keys, [key for key in keys if key in space], model, model.__name__)
+        sure = [key for key in keys if key in space]
+        if grows is not None:
+            check_size(grows, model, model.__name__)
+            sure.append(grows)
+        check_keys(keys, sure, model, model.__name__)
         return Recipe(name=model.__name__, target=model), None
     if home_of(model) is not None:
+        if grows is not None:
+            check_size(grows, type(model), type(model).__name__)
         return _from_instance(model, keys, "model", "")
     if callable(model):
         return Recipe(name=getattr(model, "__name__", "model"), target=model, whole=True), None

@@ -5,9 +5,7 @@ so that the same object serves this process and others.
 """
 
 import gc
-import math
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -21,16 +19,17 @@ from lightning_tune.callbacks.reporting import reporting_callback
 from lightning_tune.core.budget import Budget
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.outcome import Outcome, TrialInfo
-from lightning_tune.errors import ArgumentError, CheckpointError, MonitorError
+from lightning_tune.errors import ArgumentError, CheckpointError
 from lightning_tune.execute.base import Assignment, Channel, CheckpointRef, LegEnd, Retire, Task
 from lightning_tune.loop.arguments import split_config
 from lightning_tune.loop.checkpoints import Saver, best_weights
 from lightning_tune.loop.data import Loaders
+from lightning_tune.loop.endings import end_of_error, ended_by_trainer
 from lightning_tune.loop.files import SweepFiles
 from lightning_tune.loop.packages import home_of
+from lightning_tune.loop.portion import Portion
 from lightning_tune.loop.recipe import Recipe
 from lightning_tune.loop.trainers import TrainerRecipe, check_trainer
-from lightning_tune.track.frames import user_frame
 from lightning_tune.track.loggers import TrialLoggers
 from lightning_tune.track.mute import quiet
 
@@ -49,6 +48,7 @@ class TrialRunner:
         loggers: makes and closes a trial's loggers.
         files: the sweep's folder.
         checkpoint_every_s: seconds between two saves of a running trial.
+        seed: the sweep's seed.
         verbose: whether Lightning may speak.
     """
 
@@ -63,6 +63,7 @@ class TrialRunner:
     loggers: TrialLoggers
     files: SweepFiles
     checkpoint_every_s: float
+    seed: int = 0
     verbose: bool = False
 
     def __call__(self, task: Task, channel: Channel) -> None:
@@ -98,11 +99,29 @@ class TrialRunner:
         """
         saver = Saver(files=self.files, trial=task.trial, leg=task.leg, channel=channel)
         task = self._with_sound_checkpoint(task, saver)
+        if self._is_there(task):
+            return channel.finish(self._at_once(task))
         while True:
             attempt = self._fit(task, channel, loggers, saver)
             if isinstance(attempt, LegEnd):
                 return channel.finish(attempt)
-            task = replace(task, checkpoint=attempt, trained=True)
+            task = replace(task, checkpoint=attempt, trained=True, inherited=False)
+
+    def _is_there(self, task: Assignment) -> bool:
+        """Whether a trial has trained to its new budget already: one epoch can go past several rungs."""
+        saved = None if task.inherited or not self.budget.resumes else task.checkpoint
+        return saved is not None and saved.step >= task.budget
+
+    def _at_once(self, task: Assignment) -> LegEnd:
+        """Return the end of a leg for which nothing has to be trained."""
+        step = task.budget if task.checkpoint is None else task.checkpoint.step
+        return LegEnd(
+            trial=task.trial,
+            leg=task.leg,
+            step=step,
+            kind="completed" if task.final else "paused",
+            reason=f"reached {self.budget.amount(task.budget)} in an earlier leg",
+        )
 
     def _with_sound_checkpoint(self, task: Assignment, saver: Saver) -> Assignment:
         """A damaged checkpoint costs the trial what it trained since, never the sweep.
@@ -115,7 +134,7 @@ class TrialRunner:
             self.files.check(task.checkpoint)
         except CheckpointError as error:
             saver.warn(f"trial {task.trial} starts again from nothing: {error}")
-            return replace(task, checkpoint=None)
+            return replace(task, checkpoint=None, inherited=False)
         return task
 
     def _fit(
@@ -129,6 +148,7 @@ class TrialRunner:
             budget=task.budget,
             measure=self.budget,
             final=task.final,
+            inherited=task.inherited,
             objective=self.objective,
             channel=channel,
             resumed=task.checkpoint is not None,
@@ -150,7 +170,8 @@ class TrialRunner:
         self.package.seed_everything(task.seed, workers=True, verbose=False)
         self.loaders.reset()
         model_part, data_part, _ = split_config(task.config)
-        model = self.model.build(task.config, model_part)
+        size = {} if self.budget.argument is None else {self.budget.argument: int(task.budget)}
+        model = self.model.build({**task.config, **size}, {**model_part, **size})
         self._check_package(model, "model")
         if getattr(model, "_trainer", None) is not None:
             raise ArgumentError(
@@ -168,20 +189,26 @@ class TrialRunner:
         )
         self._check_package(trainer, "trainer")
         check_trainer(trainer)
-        path = None
-        if task.checkpoint is not None:
-            path = str(self.files.folder / task.checkpoint.path)
-            # a Trainer with fewer epochs than are trained already has nothing to do, and would refuse
-            trainer.fit_loop.max_epochs = max(trainer.max_epochs, math.floor(task.checkpoint.step))
-        trainer.fit(
-            model,
-            train_dataloaders=self.loaders.train,
-            val_dataloaders=self.loaders.validation,
-            datamodule=datamodule,
-            ckpt_path=path,
-            weights_only=True if path else None,
-        )
+        path = None if task.checkpoint is None else str(self.files.folder / task.checkpoint.path)
+        portion = self._portion(task)
+        with portion.within(model if datamodule is None else datamodule):
+            trainer.fit(
+                model,
+                train_dataloaders=portion.of(self.loaders.train),
+                val_dataloaders=self.loaders.validation,
+                datamodule=datamodule,
+                ckpt_path=path,
+                weights_only=True if path else None,
+            )
         return reporting
+
+    def _portion(self, task: Assignment) -> Portion:
+        """Return the part of the training data that a leg is about.
+
+        Of data that is only seen now (a datamodule's), the user is told here what its classes are like.
+        """
+        fraction = task.budget if self.budget.grows == "data" else 1.0
+        return Portion(fraction=fraction, seed=self.seed, tells=self.loaders.train is None)
 
     def _ended(self, leg: Leg, reporting: Any, saver: Saver) -> LegEnd:
         """Keep what is to be kept of a fit that came to its end, and say how it ended."""
@@ -190,7 +217,7 @@ class TrialRunner:
             leg=leg.leg,
             step=leg.step,
             kind="completed",
-            reason=f"trained {leg.step:g} epochs",
+            reason=f"trained {self.budget.amount(leg.step)}",
         )
         if leg.diverged:
             return replace(end, kind="diverged", reason=leg.reason)
@@ -202,11 +229,8 @@ class TrialRunner:
             end = replace(end, kind="stopped", reason=leg.reason)
         elif leg.ending == "complete":
             end = replace(end, reason=leg.reason)
-        elif leg.step < leg.budget < float("inf"):
-            end = replace(
-                end,
-                reason=f"{leg.ended_by or 'its Trainer'} ended it at epoch {leg.step:g} of {leg.budget:g}",
-            )
+        else:
+            end = ended_by_trainer(leg, end)
         if leg.keeps() and reporting.weights is not None:
             saver.write("best", reporting.best_step, best_weights(reporting, self.package))
         return end
@@ -220,27 +244,12 @@ class TrialRunner:
             raise leg.fault
         if isinstance(error, ArgumentError):
             raise error
-        text = "".join(traceback.format_exception(error))
-        where = user_frame(text)
-        end = LegEnd(
-            trial=task.trial,
-            leg=task.leg,
-            step=leg.step,
-            kind="exception",
-            reason=f"{type(error).__name__}: {_first_line(error)}" + (f" ({where})" if where else ""),
-            error=text,
-            exception=error,
-        )
-        if isinstance(error, MonitorError):
-            return replace(end, kind="unmonitored", reason=str(error))
+        end = end_of_error(error, task, leg)
         if isinstance(error, KeyboardInterrupt | SystemExit):
             interrupted = leg.channel.poll(task.trial)
             if isinstance(error, KeyboardInterrupt) or interrupted.action == "pause":
                 leg.channel.finish(replace(end, kind="interrupted", reason=interrupted.reason, error=""))
                 raise KeyboardInterrupt from error
-            return end
-        if _out_of_memory(error):
-            return replace(end, kind="out_of_memory", reason=f"out of memory: {_first_line(error)}")
         return end
 
     def _check_package(self, thing: Any, argument: str) -> None:
@@ -255,14 +264,3 @@ class TrialRunner:
                 f"`{argument}` returned a {type(thing).__name__} of `{home or type(thing).__module__}`, but "
                 f"this sweep runs with `{self.package.__name__}`: import all of them from the same package."
             )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["(no message)"])[0]
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)

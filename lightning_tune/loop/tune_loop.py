@@ -377,6 +377,7 @@ class TuneLoop:
             loggers=loggers,
             files=SweepFiles(sweep.folder),
             checkpoint_every_s=self.checkpoint_every_s,
+            seed=self.seed,
             verbose=self.verbose,
         )
 

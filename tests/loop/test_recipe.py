@@ -54,3 +54,31 @@ def test_a_datamodule_instance_with_searched_keys_is_built_anew():
 def test_other_things_are_no_models(wrong):
     with pytest.raises(ArgumentError, match="`model` must be a LightningModule class"):
         model_recipe(wrong, Space({"lr": Float(0, 1)}))
+
+
+class Deep(pl.LightningModule):
+    def __init__(self, depth, lr=0.1):
+        super().__init__()
+        self.save_hyperparameters()
+
+
+@pytest.mark.parametrize("key", ["depth", "model.depth"])
+def test_an_argument_that_grows_may_not_be_searched(key):
+    with pytest.raises(ArgumentError, match="sets the argument `depth` .* the space has it too"):
+        model_recipe(Deep, Space({key: Choice([1, 2])}), "depth")
+
+
+@pytest.mark.parametrize("model", [Deep, Deep(2)], ids=["class", "instance"])
+def test_an_argument_that_grows_must_be_one_and_counts_as_given(model):
+    space = Space({"lr": Float(0, 1)})
+    assert model_recipe(model, space, "depth")[0].build({}, {"lr": 0.5, "depth": 3}).hparams["depth"] == 3
+    with pytest.raises(
+        UnknownArgumentError,
+        match=r"no argument 'dept' \(`budget='model.dept'`\).* Did you mean 'model.depth'",
+    ):
+        model_recipe(model, space, "dept")
+
+
+def test_a_callable_gets_the_size_in_its_configuration():
+    recipe, _ = model_recipe(lambda config: config["depth"], Space({"lr": Float(0, 1)}), "depth")
+    assert recipe.build({"lr": 0.5, "depth": 3}, {}) == 3

@@ -2,7 +2,9 @@
 
 Golovin, Solnik, Moitra, Kochanski, Karro & Sculley, *Google Vizier: A Service for Black-Box Optimization*,
 KDD 2017, section 3.2. There the others are the trials that have completed; here all that came as far, so that
-the rule works from the first few trials on and with many workers.
+the rule works from the first few trials on and with many workers. (Optuna's pruner of this name compares with
+the values of completed trials at that very step, not with their running averages, which lag behind: it stops
+more.)
 """
 
 import bisect

@@ -40,6 +40,7 @@ format: $(VENV)/.dev  ## mend what ruff can mend
 bench: .venv-bench/.ready  ## the benchmarks, short versions; `make bench BENCH=` for the full ones
 	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/overhead.py $(BENCH)
 	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/store.py $(BENCH)
+	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/halving.py $(BENCH)
 
 clean:  ## remove the virtual environments and the caches
 	rm -rf .venv .venv-bench .venv-lowest .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

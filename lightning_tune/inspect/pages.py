@@ -10,7 +10,7 @@ from typing import Any
 from lightning_tune.core.events import Config
 from lightning_tune.core.trial import Trial
 from lightning_tune.inspect.reading import SavedSweep
-from lightning_tune.inspect.rows import score_of
+from lightning_tune.inspect.rows import score_of, step_columns
 
 _REPORTS = 30
 
@@ -50,13 +50,14 @@ def sweep_page(sweep: SavedSweep, count: int) -> str:
             str(trial.number),
             trial.state,
             _number(score_of(trial, history)),
-            f"{trial.step:g}",
+            sweep.budget.figure(trial.step),
             trial.reason,
             describe(trial.config),
         ]
         for trial in ranked[:count]
     ]
-    page = table(["trial", "state", sweep.monitor, "epochs", "reason", "configuration"], rows)
+    spent, _ = step_columns(sweep.budget)
+    page = table(["trial", "state", sweep.monitor, spent, "reason", "configuration"], rows)
     hidden = len(ranked) - len(rows)
     more = [f"... and {hidden} more: --limit {len(ranked)} shows all."] if hidden > 0 else []
     return "\n".join([*map(clean, lines), page, *more])
@@ -64,13 +65,14 @@ def sweep_page(sweep: SavedSweep, count: int) -> str:
 
 def trial_page(sweep: SavedSweep, number: int) -> str:
     """Return everything about one trial: configuration, reports, checkpoints, traceback."""
-    trial = sweep.history.trials[number]
+    trial, figure = sweep.history.trials[number], sweep.budget.figure
+    spent, step = step_columns(sweep.budget)[0], _step(sweep)
     facts = [
         ["state", trial.state + (f" ({trial.cause})" if trial.cause else "")],
         ["reason", trial.reason],
         [sweep.monitor, _number(score_of(trial, sweep.history))],
-        ["epoch of it", "" if trial.best_step is None else f"{trial.best_step:g}"],
-        ["epochs", f"{trial.step:g} of {trial.budget:g}"],
+        [f"{step} of it", "" if trial.best_step is None else figure(trial.best_step)],
+        [spent, f"{figure(trial.step)} of {figure(trial.budget)}"],
         ["begun", _when(trial.started)],
         ["seconds", "" if trial.ended is None else f"{trial.ended - trial.started:.1f}"],
         ["seed", str(trial.seed)],
@@ -135,10 +137,10 @@ def _reports(sweep: SavedSweep, trial: Trial) -> str:
         return ""
     metrics = list(dict.fromkeys(name for report in reports[-_REPORTS:] for name in report.metrics))
     names = [name for name in metrics if name not in sweep.history.objective.monitor][:6]
-    header = ["epoch", *sweep.history.objective.monitor, *names]
+    header = [_step(sweep), *sweep.history.objective.monitor, *names]
     rows = [
         [
-            f"{report.step:g}",
+            sweep.budget.figure(report.step),
             *map(_number, report.values),
             *(_number(report.metrics.get(name)) for name in names),
         ]
@@ -148,11 +150,22 @@ def _reports(sweep: SavedSweep, trial: Trial) -> str:
     return (f"the last {len(rows)} of {len(reports)} reports\n" if left else "") + table(header, rows)
 
 
+def _step(sweep: SavedSweep) -> str:
+    return step_columns(sweep.budget)[1].removeprefix("best_")
+
+
 def _files(sweep: SavedSweep, trial: Trial) -> list[str]:
     rows = []
     for kind, saved in trial.checkpoints.items():
         path = saved.path if sweep.folder is None else str(sweep.folder / saved.path)
-        rows.append([f"checkpoint ({kind})", path, f"epoch {saved.step:g}", f"{saved.size:,} bytes"])
+        rows.append(
+            [
+                f"checkpoint ({kind})",
+                path,
+                f"{_step(sweep)} {sweep.budget.figure(saved.step)}",
+                f"{saved.size:,} bytes",
+            ]
+        )
     return [table(None, rows)] if rows else []
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.events import JSON
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
@@ -22,11 +23,13 @@ class SavedSweep:
         record: its name, what it was made with, and when.
         history: its trials.
         folder: its folder, None where it is read from a database by URL.
+        budget: what its trials spend.
     """
 
     record: SweepRecord
     history: History
     folder: Path | None
+    budget: Budget = EPOCHS
 
     @property
     def monitor(self) -> str:
@@ -95,9 +98,21 @@ def find_sweep(where: str, name: str | None = None) -> SavedSweep:
 
 def read_sweep(store: Store, record: SweepRecord, folder: Path | None = None) -> SavedSweep:
     """Read a sweep's history from an open store."""
-    history = History(recorded_objective(record.spec), _int(record.spec.get("repeats"), 1))
+    budget = recorded_budget(record.spec)
+    history = History(
+        recorded_objective(record.spec), _int(record.spec.get("repeats"), 1), anew=not budget.resumes
+    )
     history.extend(store.read(record.name))
-    return SavedSweep(record=record, history=history, folder=folder)
+    return SavedSweep(record=record, history=history, folder=folder, budget=budget)
+
+
+def recorded_budget(spec: dict[str, JSON]) -> Budget:
+    """Return what a sweep's trials spend, from its record; epochs where it does not say.
+
+    Raises:
+        ArgumentError: the record names a budget that does not exist.
+    """
+    return Budget.of(str(spec.get("budget", "epochs")), str(spec.get("budget_unit", "epochs")))
 
 
 def recorded_objective(spec: dict[str, JSON]) -> Objective:

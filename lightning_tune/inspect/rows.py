@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from lightning_tune._imports import require
+from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.history import History
 from lightning_tune.core.trial import Trial
 from lightning_tune.errors import ArgumentError
@@ -21,15 +22,28 @@ def score_of(trial: Trial, history: History) -> float | None:
     return None if trial.best_row is None else history.report(trial.best_row).value
 
 
-def trial_row(trial: Trial, history: History) -> Row:
+def step_columns(budget: Budget) -> tuple[str, str]:
+    """Return the names of the columns with a trial's last step and the step of its score.
+
+    Example:
+        >>> step_columns(EPOCHS), step_columns(Budget(grows="model.depth"))
+        (('epochs', 'best_epoch'), ('depth', 'best_depth'))
+    """
+    name = "data" if budget.grows == "data" else budget.name
+    one = name.removesuffix("s") if budget.resumes else name
+    return name, f"best_{one}"
+
+
+def trial_row(trial: Trial, history: History, budget: Budget = EPOCHS) -> Row:
     """Return a trial as one flat row: what became of it, then `config.<key>`, then `metrics.<name>`."""
+    spent, best = step_columns(budget)
     return {
         "trial": trial.number,
         "group": trial.group,
         "state": trial.state,
         "score": score_of(trial, history),
-        "epochs": trial.step,
-        "best_epoch": trial.best_step,
+        spent: trial.step,
+        best: trial.best_step,
         "seconds": None if trial.ended is None else trial.ended - trial.started,
         "reason": trial.reason,
         "cause": trial.cause,
@@ -40,39 +54,40 @@ def trial_row(trial: Trial, history: History) -> Row:
     }
 
 
-def trial_record(trial: Trial, history: History) -> dict[str, Any]:
+def trial_record(trial: Trial, history: History, budget: Budget = EPOCHS) -> dict[str, Any]:
     """Return everything that is known of a trial, nested: its configuration, every report, the traceback."""
-    row = {key: value for key, value in trial_row(trial, history).items() if "." not in key}
+    row = {key: value for key, value in trial_row(trial, history, budget).items() if "." not in key}
+    step = step_columns(budget)[1].removeprefix("best_")
     reports = [
-        {"epoch": report.step, "values": list(report.values), "time": report.time, "metrics": report.metrics}
+        {step: report.step, "values": list(report.values), "time": report.time, "metrics": report.metrics}
         for report in trial.reports
     ]
     return {**row, "config": trial.config, "error": trial.error, "reports": reports}
 
 
-def write_csv(history: History, path: Path) -> None:
+def write_csv(history: History, path: Path, budget: Budget = EPOCHS) -> None:
     """Write a row a trial; a column that a trial does not have stays empty."""
-    rows, columns = _table(history)
+    rows, columns = _table(history, budget)
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def write_json(history: History, path: Path) -> None:
+def write_json(history: History, path: Path, budget: Budget = EPOCHS) -> None:
     """Write a list of trials with all of their reports; a number that JSON lacks is a text ("nan", "inf")."""
-    trials = [_finite(trial_record(trial, history)) for trial in history]
+    trials = [_finite(trial_record(trial, history, budget)) for trial in history]
     path.write_text(json.dumps(trials, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def write_xlsx(history: History, path: Path) -> None:
+def write_xlsx(history: History, path: Path, budget: Budget = EPOCHS) -> None:
     """Write a spreadsheet with a row a trial. No text in it is a formula.
 
     Raises:
         MissingDependencyError: openpyxl is not installed.
     """
     openpyxl = require("openpyxl", "excel", "exporting a spreadsheet")
-    rows, columns = _table(history)
+    rows, columns = _table(history, budget)
     book = openpyxl.Workbook()
     sheet = book.active
     sheet.title = "trials"
@@ -87,15 +102,20 @@ def write_xlsx(history: History, path: Path) -> None:
     book.save(path)
 
 
-WRITERS: dict[str, Callable[[History, Path], None]] = {
+WRITERS: dict[str, Callable[[History, Path, Budget], None]] = {
     "csv": write_csv,
     "json": write_json,
     "xlsx": write_xlsx,
 }
 
 
-def export(history: History, path: Path) -> int:
+def export(history: History, path: Path, budget: Budget = EPOCHS) -> int:
     """Write a sweep's trials to a file whose ending says how; return how many there were.
+
+    Args:
+        history: the sweep's trials.
+        path: the file to write.
+        budget: what trials spend, which names the columns of steps.
 
     Raises:
         ArgumentError: another ending, or a file that cannot be written.
@@ -105,15 +125,15 @@ def export(history: History, path: Path) -> int:
     if writer is None:
         raise ArgumentError(f"the file must end in .csv, .json or .xlsx, got {path.name!r}.")
     try:
-        writer(history, path)
+        writer(history, path, budget)
     except OSError as error:
         raise ArgumentError(f"{path} cannot be written: {error.strerror or error}.") from error
     return len(history)
 
 
-def _table(history: History) -> tuple[list[Row], list[str]]:
+def _table(history: History, budget: Budget) -> tuple[list[Row], list[str]]:
     """Return the rows and the columns that any of them has: fixed ones, then configuration, then metrics."""
-    rows = [trial_row(trial, history) for trial in history]
+    rows = [trial_row(trial, history, budget) for trial in history]
     names = dict.fromkeys(name for row in rows for name in row)
     order = {"config": 1, "metrics": 2}
     return rows, sorted(names, key=lambda name: order.get(name.partition(".")[0] if "." in name else "", 0))

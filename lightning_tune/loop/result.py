@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_tune._imports import require
-from lightning_tune.core.events import Config
+from lightning_tune.core.budget import EPOCHS, Budget
+from lightning_tune.core.events import CheckpointSaved, Config
 from lightning_tune.core.history import History
 from lightning_tune.core.space import Space
 from lightning_tune.core.trial import Report, State, Trial
 from lightning_tune.errors import CheckpointError
 from lightning_tune.execute.base import CheckpointRef
+from lightning_tune.inspect.rows import step_columns
 from lightning_tune.loop.arguments import split_config
 from lightning_tune.loop.checkpoints import read_checkpoint, weights_of
 from lightning_tune.loop.files import SweepFiles
@@ -38,8 +40,8 @@ class TrialResult:
         reason: why it ended, in words.
         checkpoint: the file with the weights of the best epoch, while it is kept.
         error: the traceback of a failed trial.
-        epochs: how many epochs it trained.
-        best_epoch: the epoch of the score.
+        epochs: how many epochs it trained; in the budget's unit, where that is another.
+        best_epoch: the epoch of the score, in the same unit.
         seconds: how long it took, from its start to its end; None while it has not ended.
     """
 
@@ -60,6 +62,7 @@ class TrialResult:
     _ref: CheckpointRef | None
     _files: SweepFiles
     _space: Space
+    _size: dict[str, int]
 
     def load(self, model: Any) -> Any:
         """Return the trained module.
@@ -79,7 +82,9 @@ class TrialResult:
                 f"trial {self.number} has no checkpoint: `keep_checkpoints=` of the best trials keep theirs."
             )
         state = read_checkpoint(self._files.check(self._ref))
-        module = model_recipe(model, self._space)[0].build(self.config, split_config(self.config)[0])
+        config = {**self.config, **self._size}
+        recipe, _ = model_recipe(model, self._space, *self._size)
+        module = recipe.build(config, split_config(config)[0])
         module.configure_model()
         try:
             module.load_state_dict(weights_of(state))
@@ -103,14 +108,25 @@ class Result:
         reason: why the sweep ended, in words.
         space: the search space.
         history: all trials, as searchers and schedulers see them.
+        budget: what trials spent.
     """
 
-    def __init__(self, *, name: str, folder: Path, reason: str, space: Space, history: History) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        folder: Path,
+        reason: str,
+        space: Space,
+        history: History,
+        budget: Budget = EPOCHS,
+    ) -> None:
         self.name = name
         self.folder = folder
         self.reason = reason
         self.space = space
         self.history = history
+        self.budget = budget
 
     @property
     def best(self) -> TrialResult | None:
@@ -133,13 +149,13 @@ class Result:
     def dataframe(self) -> "pd.DataFrame":
         """Return a table with a row a trial.
 
-        Number, state, score, every key of the space, epochs, reason, seed.
+        Number, state, score, every key of the space, epochs (or what else trials spent), reason, seed.
 
         Raises:
             MissingDependencyError: pandas is not installed.
         """
         pandas = require("pandas", "pandas", "`Result.dataframe`")
-        keys = self._keys()
+        keys, (spent, best) = self._keys(), step_columns(self.budget)
         rows = [
             {
                 "trial": trial.number,
@@ -150,8 +166,8 @@ class Result:
                 "score_stderr": group.stderr,
                 **{f"config.{key}": trial.config.get(key) for key in keys},
                 **{f"metrics.{name}": value for name, value in trial.metrics.items()},
-                "epochs": trial.step,
-                "best_epoch": trial.best_step,
+                spent: trial.step,
+                best: trial.best_step,
                 "seconds": None if trial.ended is None else trial.ended - trial.started,
                 "reason": trial.reason,
                 "seed": trial.seed,
@@ -199,7 +215,14 @@ class Result:
             _ref=None if saved is None else ref_of(saved),
             _files=files,
             _space=self.space,
+            _size=self._size(trial, saved),
         )
+
+    def _size(self, trial: Trial, saved: CheckpointSaved | None) -> dict[str, int]:
+        """Return the argument that grew from rung to rung, as it was when a checkpoint was saved."""
+        if self.budget.argument is None or saved is None:
+            return {}
+        return {self.budget.argument: int(trial.legs[saved.leg].budget)}
 
 
 def _cells(trial: TrialResult, space: Space) -> list[str]:

@@ -245,7 +245,14 @@ class TuneLoop:
             reason = self.executor.run(coordinator, self._runner(plan, sweep, loggers))
             if not coordinator.interrupted:
                 coordinator.failures.check_any_succeeded(sweep.history)
-            result = Result(name=name, folder=folder, reason=reason, space=self.space, history=sweep.history)
+            result = Result(
+                name=name,
+                folder=folder,
+                reason=reason,
+                space=self.space,
+                history=sweep.history,
+                budget=plan.budget,
+            )
             self._farewell(screen, result)
         return result
 
@@ -294,7 +301,12 @@ class TuneLoop:
         history = History(self.objective, self.repeats)
         folder = Path(self.root_dir) / (self.name or "")
         return Result(
-            name=self.name or "", folder=folder, reason="dry run", space=self.space, history=history
+            name=self.name or "",
+            folder=folder,
+            reason="dry run",
+            space=self.space,
+            history=history,
+            budget=plan.budget,
         )
 
     def _cost(self, plan: Plan) -> str:
@@ -388,6 +400,7 @@ class TuneLoop:
             objective=self.objective,
             max_trials=self._num_trials(plan),
             max_epochs=plan.max_epochs,
+            budget=plan.budget,
         )
         stack.callback(screen.close)
         return screen

@@ -2,21 +2,23 @@
 
 from typing import IO
 
+from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.events import Event, TrialEnded
 from lightning_tune.core.history import History
 from lightning_tune.core.trial import Trial
 from lightning_tune.track.frames import user_frame
-from lightning_tune.track.plaintext import clean, duration_range, encodable, epochs, number
+from lightning_tune.track.plaintext import clean, duration_range, encodable, number, trained
 from lightning_tune.track.tally import Describes, Tally
 
 
 class LineScreen:
     """Writes a line when a trial ends."""
 
-    def __init__(self, tally: Tally, *, space: Describes, stream: IO[str]) -> None:
+    def __init__(self, tally: Tally, *, space: Describes, stream: IO[str], budget: Budget = EPOCHS) -> None:
         self._tally = tally
         self._space = space
         self._stream = stream
+        self._budget = budget
         self._gone = False
 
     def __call__(self, event: Event, history: History) -> None:
@@ -40,8 +42,9 @@ class LineScreen:
     def line(self, trial: Trial) -> str:
         """Return the line of a trial that has ended."""
         total = "" if self._tally.max_trials is None else f"/{self._tally.max_trials}"
+        length = trained(self._budget, trial.step, trial.budget)
         parts = [
-            f"[{self._tally.ended}{total}] trial {trial.number} {trial.state}, {epochs(trial.step)}",
+            f"[{self._tally.ended}{total}] trial {trial.number} {trial.state}, {length}",
             f"score {number(trial.score)}",
             clean(self._space.describe(trial.config)),
             explain(trial),

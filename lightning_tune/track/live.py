@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.events import Event
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
@@ -44,6 +45,7 @@ class LiveScreen:
         objective: names the score.
         max_epochs: an epoch budget to show where a trial has none of its own.
         stream: where to draw.
+        budget: what trials spend.
         refresh_s: the shortest time between two drawings.
     """
 
@@ -55,6 +57,7 @@ class LiveScreen:
         objective: Objective,
         max_epochs: float | None,
         stream: IO[str],
+        budget: Budget = EPOCHS,
         refresh_s: float = 0.3,
     ) -> None:
         self._tally = tally
@@ -64,7 +67,9 @@ class LiveScreen:
             file=stream, force_terminal=True, highlight=False, markup=False, emoji=False
         )
         ascii_only = not is_unicode(stream)
-        self._board = Board(space=space, objective=objective, max_epochs=max_epochs, ascii_only=ascii_only)
+        self._board = Board(
+            space=space, objective=objective, max_epochs=max_epochs, budget=budget, ascii_only=ascii_only
+        )
         self._live: Live | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()

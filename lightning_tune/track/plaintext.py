@@ -4,6 +4,8 @@ import math
 import unicodedata
 from typing import IO
 
+from lightning_tune.core.budget import Budget
+
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -47,6 +49,63 @@ def step(value: float) -> str:
 def epochs(value: float) -> str:
     """Return a number of epochs with the word."""
     return f"{step(value)} epoch" if value == 1 else f"{step(value)} epochs"
+
+
+def trained(budget: Budget, value: float, leg: float) -> str:
+    """Return how far a trial has trained, with its unit.
+
+    Args:
+        budget: what trials spend.
+        value: the trial's step.
+        leg: the budget of its newest leg, which stands for it where each leg trains anew.
+
+    Example:
+        >>> trained(Budget(), 2, 9), trained(Budget(grows="data"), 0.1, 0.25)
+        ('2 epochs', '25% of the data')
+    """
+    if not budget.resumes:
+        return budget.amount(leg)
+    return epochs(value) if budget.unit == "epochs" else budget.amount(_rounded(budget, value))
+
+
+def spent(budget: Budget, total: float) -> str:
+    """Return what a sweep has trained in all.
+
+    Args:
+        budget: what trials spend.
+        total: how much of it; where each leg trains anew, how many trainings (of data, full ones).
+    """
+    if budget.resumes:
+        return trained(budget, total, total)
+    return f"{total:.3g} {'full trainings' if budget.grows == 'data' else 'trainings'}"
+
+
+def progress(budget: Budget, value: float, whole: float | None) -> str:
+    """Return a step and the budget it goes to, without the unit: "2/9", "8.33%/25%"."""
+    return "/".join(_figure(budget, part) for part in (value, whole) if part is not None)
+
+
+def unit(budget: Budget) -> str:
+    """Return the heading of a column of steps: "epoch", "step", "data", "depth"."""
+    if budget.grows == "data":
+        return "data"
+    return budget.argument or budget.unit.removesuffix("s")
+
+
+def _figure(budget: Budget, value: float) -> str:
+    if budget.grows == "data":
+        return budget.figure(value)
+    whole = budget.resumes and budget.unit == "epochs"
+    return step(value) if whole or not budget.resumes else budget.figure(_rounded(budget, value))
+
+
+def _rounded(budget: Budget, value: float) -> float:
+    """Return seconds in three figures, and the rest as it is."""
+    return (
+        round(value, max(0, 2 - math.floor(math.log10(value))))
+        if budget.unit == "seconds" and value
+        else value
+    )
 
 
 def size(count: float) -> str:

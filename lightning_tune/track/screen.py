@@ -5,6 +5,7 @@ import sys
 from typing import IO, Literal, Protocol, get_args
 
 from lightning_tune._imports import available, require
+from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.events import Event
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
@@ -59,6 +60,7 @@ def make_screen(
     objective: Objective,
     max_trials: int | None,
     max_epochs: float | None,
+    budget: Budget = EPOCHS,
     stream: IO[str] | None = None,
 ) -> Screen:
     """Return the screen that suits a stream.
@@ -71,6 +73,7 @@ def make_screen(
         objective: names what is optimised.
         max_trials: how many configurations the sweep has in all, if that is known.
         max_epochs: how many epochs a trial has in all, if that is known.
+        budget: what trials spend.
         stream: where to write; None is standard output.
 
     Raises:
@@ -83,13 +86,15 @@ def make_screen(
     if mode == "none":
         return SilentScreen()
     stream = sys.stdout if stream is None else stream
-    tally = Tally(max_trials)
+    tally = Tally(max_trials, budget=budget)
     if mode == "rich" or (mode == "auto" and _can_be_live(stream)):
         require("rich", "rich", "the live table")
         from lightning_tune.track.live import LiveScreen
 
-        return LiveScreen(tally, space=space, objective=objective, max_epochs=max_epochs, stream=stream)
-    return LineScreen(tally, space=space, stream=stream)
+        return LiveScreen(
+            tally, space=space, objective=objective, max_epochs=max_epochs, stream=stream, budget=budget
+        )
+    return LineScreen(tally, space=space, stream=stream, budget=budget)
 
 
 def _can_be_live(stream: IO[str]) -> bool:

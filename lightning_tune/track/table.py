@@ -8,10 +8,11 @@ from rich.console import Group, OverflowMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.trial import Trial
 from lightning_tune.track.lines import explain, frame_of
-from lightning_tune.track.plaintext import clean, duration_range, epochs, number, size, step
+from lightning_tune.track.plaintext import clean, duration_range, number, progress, size, spent, unit
 from lightning_tune.track.sparkline import sparkline
 from lightning_tune.track.tally import Describes, Tally
 
@@ -37,15 +38,23 @@ class Board:
         space: describes configurations.
         objective: names the score.
         max_epochs: an epoch budget to show where a trial has none of its own.
+        budget: what trials spend.
         ascii_only: the terminal knows no other characters.
     """
 
     def __init__(
-        self, *, space: Describes, objective: Objective, max_epochs: float | None, ascii_only: bool = False
+        self,
+        *,
+        space: Describes,
+        objective: Objective,
+        max_epochs: float | None,
+        budget: Budget = EPOCHS,
+        ascii_only: bool = False,
     ) -> None:
         self._space = space
         self._objective = objective
-        self._max_epochs = max_epochs
+        self._max_epochs = max_epochs if budget.name == "epochs" else None
+        self._budget = budget
         self._ascii = ascii_only
         self._overflow: OverflowMethod = "crop" if ascii_only else "ellipsis"
         self._dot = " | " if ascii_only else " · "
@@ -60,7 +69,7 @@ class Board:
         head = [
             Text("trial"),
             Text("configuration"),
-            Text("epoch"),
+            Text(unit(self._budget)),
             Text("curve"),
             self._score_name(),
             Text("state"),
@@ -107,7 +116,7 @@ class Board:
 
     def _epoch(self, trial: Trial) -> Text:
         budget = trial.budget if 0 < trial.budget < float("inf") else self._max_epochs
-        return Text(step(trial.step) if budget is None else f"{step(trial.step)}/{step(budget)}")
+        return Text(progress(self._budget, trial.step, budget))
 
     def _curve(self, trial: Trial, width: int) -> Text:
         _, values = trial.curve()
@@ -139,7 +148,7 @@ class Board:
 
     def _progress(self, tally: Tally) -> Text:
         total = "" if tally.max_trials is None else f"/{tally.max_trials}"
-        parts = [f"{tally.ended}{total} trials", epochs(tally.epochs)]
+        parts = [f"{tally.ended}{total} trials", spent(self._budget, tally.spent)]
         left = tally.time_left()
         if left is not None and left[1] > 0:
             parts.append(f"{duration_range(*left)} left")

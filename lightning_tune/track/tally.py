@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.events import (
     CheckpointDeleted,
     CheckpointSaved,
@@ -44,22 +45,28 @@ class Tally:
         recent: the trials that ended or paused, newest last.
         leaders: the best trials, best first.
         ended: how many configurations have ended.
-        epochs: how many epochs have been trained.
+        spent: how much has been trained, in the budget's unit; where each leg trains anew, in trainings (of
+            data, in trainings on all of it).
     """
 
     def __init__(
-        self, max_trials: int | None, repeats: int = 1, clock: Callable[[], float] = time.time
+        self,
+        max_trials: int | None,
+        repeats: int = 1,
+        clock: Callable[[], float] = time.time,
+        budget: Budget = EPOCHS,
     ) -> None:
         self.max_trials = max_trials
         self.running: dict[int, Trial] = {}
         self.recent: deque[Trial] = deque(maxlen=_RECENT)
         self.leaders: list[Trial] = []
         self.ended = 0
-        self.epochs = 0.0
+        self.spent = 0.0
         self._clock = clock
+        self._budget = budget
         self._seq = -1
         self._repeats = repeats
-        self._steps: dict[int, float] = {}
+        self._steps: dict[tuple[int, int], float] = {}
         self._files: dict[str, int] = {}
         self._bytes = 0
         self._began: dict[int, float] = {}
@@ -108,7 +115,7 @@ class Tally:
         match event:
             case Reported():
                 if new:
-                    self._advance(event.trial, event.step)
+                    self._advance(history.trials[event.trial], event.leg, event.step)
                 self._rank(history.trials[event.trial], history)
             case LegStarted():
                 self.running[event.trial] = history.trials[event.trial]
@@ -126,8 +133,12 @@ class Tally:
         """Take in all that a history holds."""
         self._seq = history.seq
         self._repeats = history.repeats
-        self._steps = {trial.number: trial.step for trial in history.trials}
-        self.epochs = math.fsum(self._steps.values())
+        for trial in history.trials:
+            if self._budget.resumes:
+                self._advance(trial, trial.leg, trial.step)
+            else:
+                for report in trial.reports:
+                    self._advance(trial, report.leg, report.step)
         self.ended = history.num_groups - len(history.open_groups)
         self.leaders = history.leaders(_LEADERS)
         self.recent.extend(
@@ -137,11 +148,14 @@ class Tally:
             self._files.update({saved.path: saved.size for saved in trial.checkpoints.values()})
         self._bytes = sum(self._files.values())
 
-    def _advance(self, number: int, step: float) -> None:
-        before = self._steps.get(number, 0.0)
+    def _advance(self, trial: Trial, leg: int, step: float) -> None:
+        """Count what a trial has trained since it was last heard of; legs that go on are one stretch."""
+        stretch = (trial.number, 0 if self._budget.resumes else leg)
+        whole = 1.0 if self._budget.argument is None else trial.legs[leg].budget
+        before = self._steps.get(stretch, 0.0)
         if step > before:
-            self._steps[number] = step
-            self.epochs += step - before
+            self._steps[stretch] = step
+            self.spent += (step - before) / whole
 
     def _stopped(self, event: TrialPaused | TrialEnded, history: History) -> None:
         trial = history.trials[event.trial]

@@ -1,7 +1,9 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.inspect.pages import clean, describe, sweep_page, sweeps_page, table, trial_page
 from lightning_tune.inspect.reading import SavedSweep, read_sweep
 from lightning_tune.store import MemoryStore
@@ -75,3 +77,13 @@ def test_a_configuration_is_short() -> None:
 @pytest.mark.parametrize("text", ["a\x1bb", "a\x9bb", "a\u202eb", "a\ud800b", "a\x00b", "a\rb"])
 def test_what_could_steer_a_terminal_is_removed(text: str) -> None:
     assert clean(text) == "ab"
+
+
+def test_pages_count_in_the_unit_of_the_sweep(sweep: SavedSweep) -> None:
+    steps = replace(sweep, budget=Budget(unit="steps"))
+    assert "val_acc  steps  reason" in sweep_page(steps, 20)
+    page = trial_page(steps, 0)
+    assert "step of it  1\nsteps       2 of 2" in page
+    assert "best.ckpt  step 1  1,234 bytes" in page
+    assert "step  val_acc  val_loss" in page
+    assert "200% of 200%" in trial_page(replace(sweep, budget=Budget(grows="data")), 0)

@@ -2,8 +2,16 @@ from pathlib import Path
 
 import pytest
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.errors import ArgumentError, StoreError
-from lightning_tune.inspect.reading import find_sweep, read_sweep, read_sweeps, recorded_objective, stores_at
+from lightning_tune.inspect.reading import (
+    find_sweep,
+    read_sweep,
+    read_sweeps,
+    recorded_budget,
+    recorded_objective,
+    stores_at,
+)
 from lightning_tune.store import MemoryStore, open_store
 from lightning_tune.testing.recorded import SPEC, record_example
 
@@ -101,3 +109,16 @@ def test_a_sweep_is_read_from_an_open_store() -> None:
     assert sweep.monitor == "val_acc"
     assert sweep.history.best is not None
     assert sweep.history.best.number == 1
+
+
+def test_what_is_spent_is_read_from_the_record() -> None:
+    assert recorded_budget(dict(SPEC)) == Budget()
+    assert recorded_budget({**SPEC, "budget": "epochs", "budget_unit": "steps"}) == Budget(unit="steps")
+    with MemoryStore() as store:
+        store.create("grows", {**SPEC, "budget": "data", "budget_unit": "epochs"}, time=1.0)
+        record = store.sweep("grows")
+        assert record is not None
+        sweep = read_sweep(store, record)
+    assert (sweep.budget.grows, sweep.history.anew) == ("data", True)
+    with pytest.raises(ArgumentError, match="`budget` must be"):
+        recorded_budget({**SPEC, "budget": "coffee"})

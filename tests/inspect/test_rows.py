@@ -5,10 +5,11 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.core.history import History
 from lightning_tune.errors import ArgumentError
 from lightning_tune.inspect.reading import read_sweep
-from lightning_tune.inspect.rows import export, score_of, trial_record, trial_row
+from lightning_tune.inspect.rows import export, score_of, step_columns, trial_record, trial_row
 from lightning_tune.store import MemoryStore
 from lightning_tune.testing.recorded import TRACEBACK, record_example
 
@@ -90,3 +91,25 @@ def test_an_unknown_ending_names_those_there_are(history: History, tmp_path: Pat
 def test_a_file_that_cannot_be_written_says_why(history: History, tmp_path: Path, ending: str) -> None:
     with pytest.raises(ArgumentError, match="No such file or directory"):
         export(history, tmp_path / "none" / f"trials.{ending}")
+
+
+@pytest.mark.parametrize(
+    ("budget", "columns"),
+    [
+        (Budget(), ("epochs", "best_epoch")),
+        (Budget(unit="samples"), ("samples", "best_sample")),
+        (Budget(grows="data"), ("data", "best_data")),
+        (Budget(grows="model.layers"), ("layers", "best_layers")),
+    ],
+)
+def test_columns_of_steps_are_named_after_what_is_spent(
+    history: History, tmp_path: Path, budget: Budget, columns: tuple[str, str]
+) -> None:
+    assert step_columns(budget) == columns
+    row = trial_row(history.trials[0], history, budget)
+    assert [row[name] for name in columns] == [2.0, 1.0]
+    record = trial_record(history.trials[0], history, budget)
+    assert record["reports"][0][columns[1].removeprefix("best_")] == 1.0
+    export(history, tmp_path / "trials.csv", budget)
+    header = (tmp_path / "trials.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert [name for name in columns if name in header] == list(columns)

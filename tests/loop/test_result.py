@@ -1,7 +1,7 @@
 import lightning.pytorch as pl
 import pytest
 
-from lightning_tune import Float, TuneLoop
+from lightning_tune import Float, SuccessiveHalving, TuneLoop
 from lightning_tune.errors import CheckpointError, MissingDependencyError
 from lightning_tune.testing.models import tiny_data, tiny_module
 
@@ -66,3 +66,27 @@ def test_notebooks_see_a_table_with_escaped_text(result):
     assert "&lt;Result" in page
     assert "<table>" in result.best._repr_html_()
     assert f"best {result.best.score:.6g} in trial {result.best.number}" in repr(result)
+
+
+class Growing(tiny_module(pl)):
+    def __init__(self, depth, lr=0.05):
+        super().__init__(lr=lr, width=4 * depth)
+
+
+def test_a_module_that_grew_is_built_again_as_large_as_the_weights_that_were_kept(tmp_path):
+    result = TuneLoop(
+        {"lr": Float(1e-3, 1e-1, log=True)},
+        monitor="val_loss",
+        schedule=SuccessiveHalving(3, min_budget=2, eta=2, max_budget=4),
+        budget="model.depth",
+        trainer={"max_epochs": 1, "accelerator": "cpu"},
+        logger=False,
+        keep_checkpoints=3,
+        root_dir=tmp_path,
+        name="grow",
+    ).fit(Growing, datamodule=tiny_data(pl))
+    widths = [trial.load(Growing).net[0].out_features for trial in result.trials]
+    assert sorted(widths) == [8, 8, 16]
+    frame = result.dataframe()
+    assert sorted(frame["depth"]) == [2.0, 2.0, 4.0]
+    assert "epochs" not in frame.columns

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.track.screen import make_screen
 
 
@@ -77,3 +78,21 @@ def test_a_stream_that_is_gone_does_not_stop_the_sweep(story: ModuleType, kind: 
     screen.note("more")
     screen.close()
     assert kind == "closed" or stream.writes == 1
+
+
+def test_a_line_says_what_was_spent_in_its_unit(story: ModuleType) -> None:
+    out = io.StringIO()
+    screen = make_screen(
+        "plain",
+        space=story.Space(),
+        objective=story.OBJECTIVE,
+        max_trials=4,
+        max_epochs=4,
+        budget=Budget(grows="data"),
+        stream=out,
+    )
+    tale = story.Story(screen)
+    tale.begin(0, budget=0.25)
+    tale.report(0, [0.5])
+    tale.end(0)
+    assert out.getvalue().startswith("[1/4] trial 0 completed, 25% of the data | score 0.5000")

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.track.plaintext import (
     clean,
     duration_range,
@@ -11,8 +12,12 @@ from lightning_tune.track.plaintext import (
     epochs,
     is_unicode,
     number,
+    progress,
     size,
+    spent,
     step,
+    trained,
+    unit,
 )
 
 
@@ -104,3 +109,35 @@ def test_duration_range(low: float, high: float, text: str) -> None:
 
 def test_epochs() -> None:
     assert [epochs(0), epochs(1), epochs(27)] == ["0 epochs", "1 epoch", "27 epochs"]
+
+
+STEPS, SECONDS = Budget(unit="steps"), Budget(unit="seconds")
+DATA, DEPTH = Budget(grows="data"), Budget(grows="model.depth")
+
+
+@pytest.mark.parametrize(
+    ("budget", "value", "leg", "texts"),
+    [
+        (Budget(), 2.5, 9.0, ("epoch", "2.5 epochs", "2.5/9", "2.5 epochs")),
+        (Budget(), 1.0, 9.0, ("epoch", "1 epoch", "1/9", "1 epoch")),
+        (STEPS, 1200.0000000000002, 9000.0, ("step", "1200 steps", "1200/9000", "1200 steps")),
+        (STEPS, 12_345.0, 90_000.0, ("step", "12,345 steps", "12345/90000", "12,345 steps")),
+        (SECONDS, 12.34567, 60.0, ("second", "12.3 seconds", "12.3/60", "12.3 seconds")),
+        (SECONDS, 4321.9, 9000.0, ("second", "4322 seconds", "4322/9000", "4322 seconds")),
+        (DATA, 1 / 12, 0.25, ("data", "25% of the data", "8.33%/25%", "0.0833 full trainings")),
+        (DEPTH, 8 / 3, 8.0, ("depth", "depth 8", "2.67/8", "2.67 trainings")),
+    ],
+)
+def test_steps_have_the_unit_of_the_sweep(
+    budget: Budget, value: float, leg: float, texts: tuple[str, str, str, str]
+) -> None:
+    assert (
+        unit(budget),
+        trained(budget, value, leg),
+        progress(budget, value, leg),
+        spent(budget, value),
+    ) == texts
+
+
+def test_a_step_without_a_budget_stands_alone() -> None:
+    assert (progress(Budget(), 2.0, None), progress(SECONDS, 0.0, None)) == ("2", "0")

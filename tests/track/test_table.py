@@ -4,6 +4,7 @@ from types import ModuleType
 import pytest
 from rich.console import Console
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.core.objective import Objective
 from lightning_tune.track.table import Board
 from lightning_tune.track.tally import Tally
@@ -84,3 +85,18 @@ def test_nothing_has_happened_yet(story: ModuleType) -> None:
     assert "score" in text
     assert "best: none so far" in text
     assert "0 trials · 0 epochs" in text
+
+
+def test_the_column_of_steps_is_named_after_what_is_spent(story: ModuleType) -> None:
+    budget = Budget(grows="data")
+    tally = Tally(max_trials=10, clock=lambda: 1007.0, budget=budget)
+    tale = story.Story(tally.update)
+    tale.begin(0, budget=0.25)
+    tale.tell(story.Reported(trial=0, leg=0, step=0.125, values=(0.5,), time=tale.time))
+    board = Board(space=story.Space(), objective=story.OBJECTIVE, max_epochs=27, budget=budget)
+    console = Console(file=io.StringIO(), width=120, markup=False, color_system=None)
+    console.print(board.render(tally, width=120, rows=5))
+    header, row, _, progress = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert header.split()[2] == "data"
+    assert "12.5%/25%" in row
+    assert "0.125 full trainings" in progress

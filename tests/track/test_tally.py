@@ -4,6 +4,7 @@ from types import ModuleType
 
 import pytest
 
+from lightning_tune.core.budget import Budget
 from lightning_tune.track.tally import Tally
 
 
@@ -21,7 +22,7 @@ def test_counts(story: ModuleType) -> None:
     tale.delete(0, "never there")
     tale.end(0)
     tale.run(1, [0.75, 0.5, 0.5])
-    assert (tally.ended, tally.epochs, tally.checkpoint_bytes, dict(tally.running)) == (2, 5.0, 150, {})
+    assert (tally.ended, tally.spent, tally.checkpoint_bytes, dict(tally.running)) == (2, 5.0, 150, {})
     assert [trial.number for trial in tally.leaders] == [1, 0]
     low, high = tally.time_left() or (0.0, 0.0)
     assert 0 < low < 5 < high
@@ -40,7 +41,7 @@ def test_a_sweep_that_is_resumed_is_counted_once(story: ModuleType) -> None:
         story.LegStarted(trial=1, leg=1, budget=4.0, time=tale.time),
         story.Reported(trial=1, leg=1, step=1.0, values=(0.9,), time=tale.time),
     )
-    assert (late.epochs, late.ended, late.checkpoint_bytes) == (3.0, 1, 70)
+    assert (late.spent, late.ended, late.checkpoint_bytes) == (3.0, 1, 70)
     assert list(late.running) == [1]
     assert [trial.number for trial in late.leaders] == [1, 0]
     assert [trial.number for trial in late.recent] == [0]
@@ -119,3 +120,25 @@ def test_an_event_costs_the_same_in_a_long_sweep(story: ModuleType) -> None:
     tale.listener = timed
     tale.report(3000, [0.5] * 200)
     assert sorted(spent)[100] < 0.0001
+
+
+@pytest.mark.parametrize(
+    ("budget", "spent"),
+    [(Budget(unit="steps"), 3.0), (Budget(grows="data"), 7.0), (Budget(grows="model.depth"), 2.75)],
+)
+def test_where_each_leg_trains_anew_all_of_them_count(
+    story: ModuleType, budget: Budget, spent: float
+) -> None:
+    """A leg of 3 of its 4 epochs, then two legs to the end of theirs: budgets are 4, 2 and 2."""
+    tally = Tally(max_trials=None, budget=budget)
+    tale = story.Story(tally.update)
+    tale.history.anew = not budget.resumes
+    tale.begin(0, budget=4.0)
+    tale.report(0, [0.1, 0.2, 0.3])
+    tale.begin(0, budget=2.0)
+    tale.report(0, [0.4, 0.5])
+    tale.begin(0, budget=2.0)
+    tale.report(0, [0.4, 0.5])
+    late = Tally(max_trials=None, budget=budget)
+    late.update(story.LegStarted(trial=0, leg=3, budget=2.0, time=tale.time), tale.history)
+    assert tally.spent == late.spent == spent

@@ -1,5 +1,6 @@
 import importlib.util
 import math
+import statistics
 from pathlib import Path
 from typing import ClassVar
 
@@ -282,25 +283,29 @@ class Toy(FunctionWork):
         return start * (1 - 2 * 0.02 * trial.config[f"h{index}"]) ** (step - begun)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_on_the_papers_toy_problem_it_finds_what_no_fixed_setting_finds(seed):
-    space = Space({"h0": Float(0.0, 1.0), "h1": Float(0.0, 1.0)})
-    found = []
-    for schedule, trials in ((FullBudget(), 2), (PopulationBased(2, 4, quantile=0.5), 50)):
-        sweep = make_coordinator(
-            space,
-            RandomSearch(),
-            max_trials=trials,
-            max_budget=120,
-            mode="max",
-            seed=seed,
-            schedule=schedule,
-            baselines=[{"h0": 1.0, "h1": 0.0}, {"h0": 0.0, "h1": 1.0}],
-        )
-        InlineExecutor().run(sweep, Toy(bowl))
-        found.append(sweep.history.best.score)
-    assert found[0] < 0.39
-    assert found[1] > 1.15
+def best_on_toy(schedule, trials, seed):
+    """Return the best score of two trials whose settings each see only one of the two weights."""
+    sweep = make_coordinator(
+        Space({"h0": Float(0.0, 1.0), "h1": Float(0.0, 1.0)}),
+        RandomSearch(),
+        max_trials=trials,
+        max_budget=120,
+        mode="max",
+        seed=seed,
+        schedule=schedule,
+        baselines=[{"h0": 1.0, "h1": 0.0}, {"h0": 0.0, "h1": 1.0}],
+    )
+    InlineExecutor().run(sweep, Toy(bowl))
+    return sweep.history.best.score
+
+
+def test_on_the_papers_toy_problem_it_finds_what_the_same_population_does_not():
+    """Fixed, they end at 1.2 - 0.9²; of ten seeds all do better, and the median comes to the maximum, 1.2."""
+    fixed = best_on_toy(FullBudget(), 2, seed=0)
+    found = [best_on_toy(PopulationBased(2, 4, quantile=0.5), 50, seed) for seed in range(10)]
+    assert fixed == pytest.approx(0.39, abs=1e-3)
+    assert min(found) > 0.7
+    assert statistics.median(found) > 1.19
 
 
 # -- settings and words

@@ -49,5 +49,13 @@ class CheckpointError(TuneError, RuntimeError):
     """A checkpoint that is missing, damaged, or cannot be loaded with `weights_only=True`."""
 
 
+class TrialPrunedError(TuneError, RuntimeError):
+    """A run was stopped early, and was asked to say so: `SuccessiveHalvingPruner(raise_on_prune=True)`.
+
+    Its text is the reason. An objective function of another library turns it into that library's own:
+    `except TrialPrunedError as error: raise optuna.TrialPruned(str(error))`.
+    """
+
+
 class MissingDependencyError(TuneError, ImportError):
     """An optional package that a feature needs is not installed."""

@@ -89,8 +89,12 @@ class Progress:
         return self.max_epochs is not None and 0 <= self.max_epochs <= epochs
 
     def state(self) -> dict[str, Any]:
-        """Return what the next fit goes on from, as plain numbers."""
-        return {"samples": self.samples, "seconds": self.seconds, "reported": self._reported}
+        """Return what the next fit goes on from, as plain numbers.
+
+        Seconds only where they are counted: a checkpoint is otherwise the same to the last bit each time.
+        """
+        seconds = self.seconds if self.measure.unit == "seconds" else 0.0
+        return {"samples": self.samples, "seconds": seconds, "reported": self._reported}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from the fit before."""

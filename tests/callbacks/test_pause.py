@@ -14,11 +14,14 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from lightning_tune import Float, Hyperband, TuneLoop
 from lightning_tune.callbacks.leg import Leg
 from lightning_tune.callbacks.pause import pause_callback
 from lightning_tune.callbacks.reporting import reporting_callback
 from lightning_tune.core.decision import CONTINUE, Decision
 from lightning_tune.core.objective import Objective
+from lightning_tune.loop.result import Result
+from lightning_tune.schedule import FullBudget, Scheduler
 
 EPOCHS = 6
 QUIET = {
@@ -33,8 +36,11 @@ QUIET = {
 class Net(pl.LightningModule):
     """BatchNorm buffers, dropout, torchmetrics, random numbers drawn in hooks, and a private generator."""
 
-    def __init__(self, optimizer: str = "adamw", manual: bool = False, norm: bool = True) -> None:
+    def __init__(
+        self, optimizer: str = "adamw", manual: bool = False, norm: bool = True, rate: float = 1.0
+    ) -> None:
         super().__init__()
+        self.rate = rate
         self.body = nn.Sequential(
             nn.Linear(8, 16),
             nn.BatchNorm1d(16) if norm else nn.Identity(),
@@ -81,8 +87,8 @@ class Net(pl.LightningModule):
 
     def configure_optimizers(self):
         if self.optimizer == "sgd":
-            return torch.optim.SGD(self.parameters(), 0.05, momentum=0.9, nesterov=True)
-        adamw = torch.optim.AdamW(self.parameters(), 1e-2)
+            return torch.optim.SGD(self.parameters(), 0.05 * self.rate, momentum=0.9, nesterov=True)
+        adamw = torch.optim.AdamW(self.parameters(), 1e-2 * self.rate)
         if self.optimizer == "plateau":
             schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(adamw, patience=0)
             return {"optimizer": adamw, "lr_scheduler": {"scheduler": schedule, "monitor": "val_loss"}}
@@ -239,6 +245,44 @@ def test_paused_after_every_epoch_equals_straight(case: str, tmp_path: Path) -> 
     paused = train(tmp_path, pausing=True, **CASES[case])
     assert straight["reports"]
     assert_identical(straight, paused)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_paused_at_the_rungs_of_hyperband_equals_straight(
+    optimizer: str, workers: int, tmp_path: Path
+) -> None:
+    """SGD with momentum, or AdamW under a cosine that `max_epochs` sizes; paused after 1, 2 and 4 epochs."""
+
+    def sweep(name: str, schedule: Scheduler) -> Result:
+        return TuneLoop(
+            {"rate": Float(0.1, 1.0, log=True)},
+            monitor="val_acc",
+            mode="max",
+            schedule=schedule,
+            max_trials=8 if workers == 0 else 4,
+            keep_checkpoints=8,
+            trainer={"max_epochs": 8 if workers == 0 else 4, "accelerator": "cpu"},
+            logger=False,
+            root_dir=tmp_path,
+            name=name,
+        ).fit(lambda config: Net(optimizer, rate=config["rate"]), *loaders(workers, False))
+
+    halved, straight = sweep("halved", Hyperband(eta=2)), sweep("straight", FullBudget())
+    for trial, whole in zip(halved.trials, straight.trials, strict=True):
+        known = [(report.step, report.values, report.metrics) for report in trial.reports]
+        assert known == [(r.step, r.values, r.metrics) for r in whole.reports[: len(known)]]
+    (winner,) = [trial for trial in halved.trials if trial.state == "completed"]
+    assert len({report.leg for report in winner.reports}) == (4 if workers == 0 else 3)
+    first, second = (
+        torch.load(next((tmp_path / name / "trials" / str(winner.number)).glob("last-*.ckpt")))
+        for name in ("halved", "straight")
+    )
+    assert first.keys() == second.keys()
+    for key in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "lightning_tune_pause"):
+        assert_identical(first[key], second[key])
+    assert (first["epoch"], first["global_step"]) == (second["epoch"], second["global_step"])
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -26,6 +26,7 @@ class Leg:
         budget: the step to train to.
         measure: what the budget is, and how it is counted.
         final: whether the trial is complete at the budget; else it pauses there.
+        full_budget: where it is complete in any case (an epoch may go past several rungs).
         objective: what is monitored.
         channel: the coordinator.
         resumed: whether it begins from a checkpoint.
@@ -59,6 +60,7 @@ class Leg:
     write: Callable[[CheckpointKind, float, dict[str, Any]], CheckpointRef | None]
     measure: Budget = EPOCHS
     final: bool = True
+    full_budget: float = math.inf
     inherited: bool = False
     close_epoch: Callable[[Any, Any], None] = lambda trainer, module: None
     ending: Ending | None = None

@@ -106,7 +106,8 @@ class PauseHooks:
         self.leg.poll()
         if self.leg.step >= self.leg.budget:
             reached = f"reached {self.leg.measure.amount(self.leg.budget)}"
-            self.leg.end("complete" if self.leg.final else "pause", reached)
+            complete = self.leg.final or self.leg.step >= self.leg.full_budget
+            self.leg.end("complete" if complete else "pause", reached)
         elif (
             self.leg.ending is None
             and self.leg.save_due()

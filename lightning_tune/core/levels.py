@@ -57,7 +57,8 @@ class Levels:
     def cost(self, trial: Trial, level: float) -> float:
         """Return a trial's score up to a level, lower is better.
 
-        +inf without a finite one, or if it failed before it was beyond the level.
+        +inf without a finite one, for a trial that diverged there, and for one that failed in a leg that ends
+        at the level or before it got there.
         """
         costs = self._costs(trial, level)
         if self._history.objective.score == "last":
@@ -88,7 +89,7 @@ class Levels:
                 continue
             costs.append(history.objective.cost(report.values))
             if report.step >= level:
-                return [] if lost and math.isinf(costs[-1]) else costs
+                return [] if math.isinf(costs[-1]) else costs  # it diverged there
         return costs
 
     # -- following

@@ -5,6 +5,7 @@ which is the coordinator itself in this process and a proxy of it elsewhere. All
 can be pickled.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,9 +30,10 @@ class CheckpointRef:
 class Assignment:
     """Train one leg of a trial to `budget`, from nothing or from `checkpoint`.
 
-    `trained` tells whether the trial has run before, so that loggers continue what they began; `final`
-    whether the trial is complete at `budget` (else it pauses there); `inherited` whether the checkpoint is
-    another trial's, whose hyperparameters are replaced by this one's.
+    `trained` tells whether the trial has run before, so that loggers continue what they began. A trial is
+    complete at the end of a `final` leg, and of any that goes as far as `full_budget`; else it pauses.
+    `inherited` tells whether the checkpoint is another trial's, whose hyperparameters are replaced by this
+    one's.
     """
 
     trial: int
@@ -43,6 +45,7 @@ class Assignment:
     checkpoint: CheckpointRef | None = None
     trained: bool = False
     final: bool = True
+    full_budget: float = math.inf
     inherited: bool = False
 
 

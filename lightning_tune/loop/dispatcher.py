@@ -205,8 +205,8 @@ class Dispatcher:
 
         One whose Trainer ended it early has had its say.
         """
-        if trial.state == "paused":
-            return trial.step < budget
+        if trial.state == "paused":  # it may be there already: one epoch can go past several rungs
+            return trial.step < budget or trial.budget < budget
         had_all = trial.state == "completed" and trial.step >= trial.budget
         return had_all and trial.budget < budget and trial.resumable
 
@@ -294,6 +294,7 @@ class Dispatcher:
             checkpoint=newest,
             trained=bool(trial.rows) or trial.leg > 0,
             final=trial.budget >= self.schedule.full_budget,
+            full_budget=self.schedule.full_budget,
             inherited=newest is not None and newest.path == lent,
         )
 

@@ -148,6 +148,7 @@ class TrialRunner:
             budget=task.budget,
             measure=self.budget,
             final=task.final,
+            full_budget=task.full_budget,
             inherited=task.inherited,
             objective=self.objective,
             channel=channel,

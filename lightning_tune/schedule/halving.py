@@ -9,6 +9,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 from lightning_tune.core.budget import EPOCHS, Budget
@@ -102,14 +103,14 @@ class Synchronous(Scheduler):
             places = {number: place for place, number in enumerate(ranked)}
             by_number = {group.number: group for group in groups}
             for group in [*(by_number[number] for number in ranked), *groups]:
-                place = places.get(group.number, -1)
-                reason = verdict(f"rung at {self._budget.amount(level)}", place, len(groups), len(top))
                 if group.state != "paused" or group.budget > level:
                     continue  # it trains on already, or has ended and holds its place without training
-                if group.number not in places or place >= len(top):
-                    yield Stop(group=group.number, reason=reason)
-                else:
+                place = places.get(group.number, -1)
+                reason = verdict(f"rung at {self._budget.amount(level)}", place, len(groups), len(top))
+                if 0 <= place < len(top):
                     yield Resume(group=group.number, budget=bracket.levels[rung + 1], reason=reason)
+                else:
+                    yield Stop(group=group.number, reason=reason)
             groups = [by_number[number] for number in top]
 
     def cost(self, max_trials: int | None, repeats: int) -> str:
@@ -192,7 +193,7 @@ class SuccessiveHalving(Synchronous):
         low = at_least(self, budget, high, self.eta)
         return resolved(self, budget, min_budget=low, max_budget=high)
 
-    @property
+    @cached_property
     def brackets(self) -> tuple[Bracket, ...]:
         """The one bracket."""
         low, high = self.min_budget or 1.0, self.max_budget or math.inf

@@ -79,7 +79,7 @@ def expected(told, level, score):
         seen.append(value if math.isfinite(value) else math.inf)
         if step >= level:
             break
-    if not seen:
+    if not seen or (step >= level and not math.isfinite(value)):  # none, or it diverged there
         return True, math.inf
     return True, seen[-1] if score == "last" else min(seen)
 

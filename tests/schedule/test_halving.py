@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from lightning_tune.core.budget import Budget
 from lightning_tune.core.events import LegStarted, Reported, TrialEnded
+from lightning_tune.core.space import Choice, Space
 from lightning_tune.errors import ArgumentError
-from lightning_tune.schedule import Hyperband, Scheduler, SuccessiveHalving
+from lightning_tune.execute import InlineExecutor, LegEnd
+from lightning_tune.schedule import ASHA, Hyperband, PopulationBased, Scheduler, SuccessiveHalving
 from lightning_tune.search import GridSearch, RandomSearch
-from lightning_tune.testing.functions import run_function
+from lightning_tune.testing.functions import FunctionWork, make_coordinator, run_function
 from lightning_tune.testing.scheduler_contract import SchedulerContract
 from lightning_tune.testing.searcher_contract import FINITE, MIXED, bowl
 
@@ -138,6 +140,38 @@ def test_repeats_are_ranked_by_their_mean():
     assert [len(group.members) for group in history.groups] == [2] * 4
     steps = sorted([member.step for member in group.members] for group in history.groups)
     assert steps == [[1, 1], [1, 1], [2, 2], [4, 4]]
+
+
+class Coarse(FunctionWork):
+    """Work that can pause only after every fifth step, as at the end of an epoch of five batches."""
+
+    def steps(self, task, channel):
+        step = channel.history.trials[task.trial].step
+        while step < task.budget:
+            step += 5
+            yield step
+            channel.report(task.trial, task.leg, step, (self.curve(task.config, step),), {})
+        kind = "completed" if task.final or step >= task.full_budget else "paused"
+        channel.finish(LegEnd(trial=task.trial, leg=task.leg, step=step, kind=kind, reason="budget"))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps"),
+    [
+        (SuccessiveHalving(8, 2, 2, max_budget=16), [20, 10, 5, 5, 5, 5, 5, 5]),
+        (Hyperband(16, 2, 2), [20, 10, 5, 5, 5, 5, 5, 5]),
+        (ASHA(16, 2, 2), [20, 10, 10, 5, 5, 5, 5, 5]),
+        (PopulationBased(8, 2, max_budget=20, resample=0), None),
+    ],
+)
+def test_an_epoch_that_goes_past_several_rungs_leaves_nobody_behind(schedule, steps):
+    space = Space({"x": Choice([1, 2, 3, 4, 5, 6, 7, 8])})
+    sweep = make_coordinator(
+        space, GridSearch(), max_trials=8, schedule=schedule, budget=Budget(unit="steps")
+    )
+    InlineExecutor().run(sweep, Coarse(lambda config, step: config["x"] / step))
+    assert all(trial.ended is not None for trial in sweep.history)
+    assert [trial.step for trial in sweep.history] == (steps or [20] * 8)
 
 
 def test_another_order_may_be_given():

@@ -230,6 +230,7 @@ class TuneLoop:
             sweep=name,
             root=folder,
             verbose=self.verbose,
+            budget=plan.budget,
         )
         with ExitStack() as stack:
             store = self._open_store(stack, folder)

@@ -2,8 +2,10 @@
 
 import math
 
+from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.events import JSON
 from lightning_tune.core.outcome import Outcome, TrialInfo
+from lightning_tune.track.plaintext import unit
 
 
 def hyperparameters(info: TrialInfo) -> dict[str, JSON]:
@@ -23,13 +25,21 @@ def hyperparameters(info: TrialInfo) -> dict[str, JSON]:
     return facts
 
 
-def outcome_facts(outcome: Outcome) -> dict[str, JSON]:
-    """Return an outcome as flat JSON; what a trial does not have (a score, an error) is left out."""
-    facts: dict[str, JSON] = {"tune/state": outcome.state, "tune/epochs": _number(outcome.step)}
+def outcome_facts(outcome: Outcome, budget: Budget = EPOCHS) -> dict[str, JSON]:
+    """Return an outcome as flat JSON; what a trial does not have (a score, an error) is left out.
+
+    Args:
+        outcome: how the trial stands.
+        budget: what trials spend, which names the last step and that of the score: "tune/epochs",
+            "tune/best_epoch".
+    """
+    one = unit(budget)
+    spent = f"{one}s" if budget.resumes else one
+    facts: dict[str, JSON] = {"tune/state": outcome.state, f"tune/{spent}": _number(outcome.step)}
     if outcome.score is not None and math.isfinite(outcome.score):
         facts["tune/score"] = outcome.score
     if outcome.best_step is not None:
-        facts["tune/best_epoch"] = _number(outcome.best_step)
+        facts[f"tune/best_{one}"] = _number(outcome.best_step)
     for name, text in (
         ("reason", outcome.reason),
         ("cause", outcome.cause),
@@ -38,6 +48,14 @@ def outcome_facts(outcome: Outcome) -> dict[str, JSON]:
         if text:
             facts[f"tune/{name}"] = text
     return facts
+
+
+def leg_folder(info: TrialInfo, name: str, budget: Budget) -> str:
+    """Return the folder of a trial's curves, in its own: one a leg where each leg trains anew.
+
+    Steps begin again there, and would be drawn over those of the leg before.
+    """
+    return name if budget.resumes or info.leg == 0 else f"{name}-leg-{info.leg}"
 
 
 def last_line(error: str) -> str:

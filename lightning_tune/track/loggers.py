@@ -14,10 +14,11 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 from lightning_tune._imports import available, require
+from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.outcome import Outcome, TrialInfo
 from lightning_tune.errors import ArgumentError
 from lightning_tune.track import csv_runs, shared_runs, tensorboard_runs, wandb_runs
-from lightning_tune.track.facts import hyperparameters
+from lightning_tune.track.facts import hyperparameters, outcome_facts
 from lightning_tune.track.guard import Guard, guard_of
 from lightning_tune.track.wandb_runs import WandbTemplate
 
@@ -52,6 +53,7 @@ class TrialLoggers:
         sweep: the sweep's name, for messages (the trials' own is in their `TrialInfo`).
         root: the sweep's folder, for messages: nothing is written outside the trials' folders.
         verbose: let W&B print what it prints.
+        budget: what trials spend.
 
     Raises:
         ArgumentError: something else, a Logger of the other package, or a W&B run that is open already.
@@ -63,12 +65,20 @@ class TrialLoggers:
     """
 
     def __init__(
-        self, spec: LoggerSpec, *, package: ModuleType, sweep: str, root: Any, verbose: bool = False
+        self,
+        spec: LoggerSpec,
+        *,
+        package: ModuleType,
+        sweep: str,
+        root: Any,
+        verbose: bool = False,
+        budget: Budget = EPOCHS,
     ) -> None:
         self.package = package
         self.sweep = sweep
         self.root = root
         self.verbose = verbose
+        self.budget = budget
         self._shared: list[Any] = []
         self._sources = [self._source(item) for item in _items(spec)]
         if sum(source.label == _WANDB for source in self._sources) > 1:
@@ -158,16 +168,17 @@ class TrialLoggers:
             logger.log_hyperparams(hyperparameters(info))
 
     def _settle(self, logger: Any, info: TrialInfo, outcome: Outcome) -> None:
+        facts = outcome_facts(outcome, self.budget)
         if self._is_shared(logger):
-            shared_runs.settle(logger, info, outcome, text=self._is(logger, "TensorBoardLogger"))
+            shared_runs.settle(logger, info, facts, text=self._is(logger, "TensorBoardLogger"))
         elif self._is(logger, "WandbLogger"):
-            wandb_runs.settle(logger, info, outcome)
+            wandb_runs.settle(logger, facts)
         elif self._is(logger, "TensorBoardLogger"):
-            tensorboard_runs.settle(logger, info, outcome)
+            tensorboard_runs.settle(logger, info, outcome, facts)
         elif self._is(logger, "CSVLogger"):
-            csv_runs.settle(logger, info, outcome)
+            csv_runs.settle(logger, info, facts)
         else:
-            shared_runs.settle_own(logger, outcome)
+            shared_runs.settle_own(logger, outcome, facts)
 
     # -- what the user gave ----------------------------------------------------------------------------------
 
@@ -190,8 +201,10 @@ class TrialLoggers:
         if name == "tensorboard":
             if not available("tensorboardX"):
                 require("tensorboard", "tensorboard", "logger='tensorboard'")
-            return _Source(label="TensorBoardLogger", make=partial(tensorboard_runs.make, self.package))
-        return _Source(label="CSVLogger", make=partial(csv_runs.make, self.package))
+            return _Source(
+                label="TensorBoardLogger", make=partial(tensorboard_runs.make, self.package, self.budget)
+            )
+        return _Source(label="CSVLogger", make=partial(csv_runs.make, self.package, self.budget))
 
     def _wandb_source(self, template: WandbTemplate) -> _Source:
         wandb_runs.check_available(template)

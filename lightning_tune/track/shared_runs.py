@@ -9,7 +9,7 @@ from typing import Any
 from lightning_tune.core.events import JSON
 from lightning_tune.core.outcome import Outcome, TrialInfo
 from lightning_tune.track import tensorboard_runs
-from lightning_tune.track.facts import hyperparameters, outcome_facts
+from lightning_tune.track.facts import hyperparameters
 
 
 def begin(logger: Any, info: TrialInfo, *, text: bool) -> None:
@@ -20,9 +20,8 @@ def begin(logger: Any, info: TrialInfo, *, text: bool) -> None:
         logger.log_hyperparams(_named(info, hyperparameters(info)))
 
 
-def settle(logger: Any, info: TrialInfo, outcome: Outcome, *, text: bool) -> None:
+def settle(logger: Any, info: TrialInfo, facts: dict[str, JSON], *, text: bool) -> None:
     """Log a trial's outcome to a shared logger."""
-    facts = outcome_facts(outcome)
     if text:
         tensorboard_runs.note(logger, info, "outcome", facts)
     else:
@@ -31,9 +30,8 @@ def settle(logger: Any, info: TrialInfo, outcome: Outcome, *, text: bool) -> Non
     logger.save()
 
 
-def settle_own(logger: Any, outcome: Outcome) -> None:
+def settle_own(logger: Any, outcome: Outcome, facts: dict[str, JSON]) -> None:
     """Log the outcome to a logger that is this trial's alone."""
-    facts = outcome_facts(outcome)
     logger.log_hyperparams(facts)
     logger.log_metrics(_numbers(facts), step=int(outcome.step))
     logger.save()

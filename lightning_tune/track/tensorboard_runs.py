@@ -12,19 +12,21 @@ from types import ModuleType
 from typing import Any
 
 from lightning_tune._imports import available
+from lightning_tune.core.budget import Budget
 from lightning_tune.core.events import JSON
 from lightning_tune.core.outcome import Outcome, TrialInfo
 from lightning_tune.core.trial import ENDED
-from lightning_tune.track.facts import hyperparameters, outcome_facts
+from lightning_tune.track.facts import hyperparameters, leg_folder
 from lightning_tune.track.private import private_folder
 
 
-def make(package: ModuleType, info: TrialInfo) -> Any:
+def make(package: ModuleType, budget: Budget, info: TrialInfo) -> Any:
     """Return a TensorBoardLogger of the trial; when it is resumed, an event file is added to the same run."""
     loggers = importlib.import_module(f"{package.__name__}.loggers")
     folder = private_folder(info.folder)
-    private_folder(folder / "tensorboard")
-    return loggers.TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False)
+    version = leg_folder(info, "tensorboard", budget)
+    private_folder(folder / version)
+    return loggers.TensorBoardLogger(folder, name="", version=version, default_hp_metric=False)
 
 
 def begin(logger: Any, info: TrialInfo) -> None:
@@ -35,9 +37,8 @@ def begin(logger: Any, info: TrialInfo) -> None:
         logger.experiment._get_file_writer().add_summary(_start_record(params))
 
 
-def settle(logger: Any, info: TrialInfo, outcome: Outcome) -> None:
+def settle(logger: Any, info: TrialInfo, outcome: Outcome, facts: dict[str, JSON]) -> None:
     """Log the outcome: the score as a scalar, the rest as text and as the run's end record."""
-    facts = outcome_facts(outcome)
     score = {"tune/score": facts["tune/score"]} if "tune/score" in facts else {}
     if not available(
         "tensorboard"

@@ -18,9 +18,9 @@ from types import ModuleType
 from typing import Any
 
 from lightning_tune._imports import require
+from lightning_tune.core.events import JSON
 from lightning_tune.core.outcome import Outcome, TrialInfo
 from lightning_tune.errors import ArgumentError
-from lightning_tune.track.facts import outcome_facts
 from lightning_tune.track.private import private_folder, write_private
 
 _LONGEST = 128
@@ -143,9 +143,9 @@ def run_id(info: TrialInfo) -> str:
     return made
 
 
-def settle(logger: Any, info: TrialInfo, outcome: Outcome) -> None:
+def settle(logger: Any, facts: dict[str, JSON]) -> None:
     """Write the outcome into the run's summary."""
-    logger.experiment.summary.update(outcome_facts(outcome))
+    logger.experiment.summary.update(facts)
 
 
 def finish(logger: Any, outcome: Outcome) -> None:

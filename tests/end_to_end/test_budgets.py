@@ -359,3 +359,20 @@ def test_what_was_spent_is_shown_in_its_unit(tmp_path, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert "2 trials, rungs at 4, 8 steps: at most 12 steps" in lines[0]
     assert any("stopped, 4 steps | " in line for line in lines)
+
+
+def test_each_leg_that_trains_anew_has_curves_of_its_own(tmp_path):
+    loop_of(
+        tmp_path,
+        budget="data",
+        schedule=SuccessiveHalving(2, min_budget=0.5, eta=2),
+        max_epochs=2,
+        logger="csv",
+        trainer={"log_every_n_steps": 1},
+    ).fit(Tiny, datamodule=Data)
+    (winner,) = (tmp_path / "s" / "trials").glob("*/csv-leg-1")
+    assert '"data": 1' in (winner / "outcome.json").read_text()
+    rows = [
+        len((folder / "metrics.csv").read_text().splitlines()) for folder in (winner.parent / "csv", winner)
+    ]
+    assert rows == [1 + 4, 1 + 4]  # a header; of each epoch its training and its validation

@@ -1,7 +1,10 @@
 from pathlib import Path
 
+import pytest
+
+from lightning_tune.core.budget import Budget
 from lightning_tune.core.outcome import Outcome, TrialInfo
-from lightning_tune.track.facts import hyperparameters, last_line, outcome_facts
+from lightning_tune.track.facts import hyperparameters, last_line, leg_folder, outcome_facts
 
 
 def _info(config: dict[str, object]) -> TrialInfo:
@@ -53,3 +56,28 @@ def test_outcome_facts_of_a_success() -> None:
 
 def test_the_last_line_of_no_error_is_empty() -> None:
     assert last_line(" \n") == ""
+
+
+@pytest.mark.parametrize(
+    ("budget", "names"),
+    [
+        (Budget(), ("tune/epochs", "tune/best_epoch")),
+        (Budget(unit="steps"), ("tune/steps", "tune/best_step")),
+        (Budget(grows="data"), ("tune/data", "tune/best_data")),
+        (Budget(grows="model.layers"), ("tune/layers", "tune/best_layers")),
+    ],
+)
+def test_what_was_spent_is_named(budget: Budget, names: tuple[str, str]) -> None:
+    outcome = Outcome(state="completed", score=0.5, step=4.0, best_step=0.25, reason="done")
+    facts = outcome_facts(outcome, budget)
+    assert [facts[name] for name in names] == [4, 0.25]
+
+
+def test_where_legs_train_anew_each_has_curves_of_its_own() -> None:
+    first, second = (
+        TrialInfo(sweep="s", number=0, group=0, config={}, seed=0, folder=Path("0"), leg=leg)
+        for leg in (0, 1)
+    )
+    data = Budget(grows="data")
+    assert [leg_folder(info, "csv", Budget(unit="steps")) for info in (first, second)] == ["csv", "csv"]
+    assert [leg_folder(info, "csv", data) for info in (first, second)] == ["csv", "csv-leg-1"]

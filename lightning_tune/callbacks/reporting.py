@@ -76,8 +76,8 @@ class ReportingHooks:
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
         """Look for the monitor once all of training is over."""
-        if self.leg.ending is None:
-            self._check_monitor(trainer, needed=True)
+        if self.leg.ending in (None, "save"):
+            self._check_monitor(trainer, needed=self.leg.ending is None)
 
     def _report(self, trainer: Any, module: Any, source: Source, epochs: float) -> None:
         if self.source not in (None, source):

@@ -45,7 +45,7 @@ class Recorder:
         return False
 
 
-def fit(monitor, model=Tiny, budget=1.0, final=False, interrupt=False, measure=None, **trainer):
+def fit(monitor, model=Tiny, budget=1.0, final=False, interrupt=False, measure=None, saves=False, **trainer):
     channel = Recorder(interrupt)
     leg = Leg(
         trial=0,
@@ -56,7 +56,7 @@ def fit(monitor, model=Tiny, budget=1.0, final=False, interrupt=False, measure=N
         objective=Objective.of(monitor, "min"),
         channel=channel,
         resumed=False,
-        save_due=lambda: False,
+        save_due=lambda: saves,
         accepts=lambda state: True,
         write=lambda kind, step, state: None,
     )
@@ -123,3 +123,9 @@ def test_where_no_validation_comes_before_the_end_it_is_said_so():
         MonitorError, match=r"`val_check_interval=99` no validation comes before. Validate more"
     ):
         fit("val_loss", check_val_every_n_epoch=None, val_check_interval=99)
+
+
+def test_a_trial_that_is_saved_after_every_epoch_is_no_exception():
+    with pytest.raises(MonitorError, match="`monitor='val_los'` was never logged"):
+        fit("val_los", budget=9.0, saves=True)
+    assert fit("val_loss", budget=9.0, saves=True, check_val_every_n_epoch=2) == []

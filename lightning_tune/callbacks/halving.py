@@ -156,6 +156,8 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Note the Trainer's epochs before another callback (weight averaging) adds one of its own."""
         self._loaded = None
+        if stage == "fit" and trainer.current_epoch == 0:
+            self._joined = None  # not a Trainer that goes on with what it trained before
         self._forget()
         self._last = math.inf if trainer.max_epochs in (None, -1) else float(trainer.max_epochs)
 
@@ -258,9 +260,7 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
 
     def _known(self, trainer: Any) -> PrunerState | None:
         """Return the trial to go on with: the checkpoint's, or that of a Trainer that is fitted again."""
-        if self._loaded is not None:
-            return self._loaded
-        return self._joined if trainer.current_epoch > 0 and not trainer.ckpt_path else None
+        return self._loaded or (None if trainer.ckpt_path else self._joined)
 
     def _greet(self, entry: Entry) -> None:
         trial, rungs = f"trial {entry.trial} of sweep {self.sweep!r}", _listed(self._schedule.levels)

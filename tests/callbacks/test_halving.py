@@ -564,6 +564,9 @@ def test_a_callback_that_serves_one_trainer_after_another_makes_a_trial_of_each(
         trainer = pl.Trainer(**QUIET, max_epochs=3, callbacks=[callback])
         trainer.fit(Net([loss]), *loaders())
     assert [trial.state for trial in history(place).trials] == ["completed", "stopped"]
+    assert callback.state_dict()["trial"] == 1
+    callback.setup(pl.Trainer(**QUIET, max_epochs=3), None, "fit")
+    assert callback.state_dict() == {}  # what a learning-rate finder saves and loads before the fit begins
 
 
 def test_a_trainer_that_is_fitted_again_goes_on_with_its_trial(place):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lightning_tune.core.events import Decided, LegStarted, Reported, TrialEnded, TrialStarted
+from lightning_tune.inspect.reading import find_sweep
 from lightning_tune.store import open_store
 
 SCRIPT = Path(__file__).with_name("pruner_script.py")
@@ -112,3 +113,19 @@ def test_two_processes_on_postgresql(postgres_url):
     events, stopped = check(postgres_url, processes=2, runs=6)
     assert overlaps(events) > 10
     assert stopped
+
+
+def test_the_example_runs_as_it_stands(tmp_path):
+    example = SCRIPT.parents[2] / "examples" / "pruner.py"
+    done = subprocess.run(
+        [sys.executable, str(example), "--runs", "3", "--epochs", "3"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "LIGHTNING_TUNE_STORE": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    history = find_sweep(str(tmp_path / "sweeps" / "digits-pruner")).history
+    assert [trial.ended is not None for trial in history] == [True] * 3
+    assert set(history.trials[0].config) >= {"width", "dropout", "lr"}

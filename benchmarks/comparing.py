@@ -29,9 +29,10 @@ SHARES = (0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one method did under one seed."""
+    """What one method did under one seed; seconds of CPU are this process's."""
 
     seconds: float
+    cpu_seconds: float
     trained: Trained
     needed: dict[int, float] | None
 
@@ -48,6 +49,7 @@ class Method:
     name: str
     run: Callable[[Job], None]
     trials: int
+    here: bool = True  # whether it trains in this process
     sweeps: list[Sweep] = field(default_factory=list)
 
     def measure(self, task: Task, seed: int, epochs: int) -> None:
@@ -55,11 +57,11 @@ class Method:
         with tempfile.TemporaryDirectory() as folder:
             job = Job(task, Path(folder), seed, self.trials, epochs)
             with (job.folder / "screen.txt").open("w") as screen, contextlib.redirect_stdout(screen):
-                began = time.perf_counter()
+                began, cpu_began = time.perf_counter(), time.process_time()
                 self.run(job)
-                seconds = time.perf_counter() - began
+                seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
             trained = Trained.read(job.log, [config for config, _ in job.planned()])
-            self.sweeps.append(Sweep(seconds, trained, _needed(job)))
+            self.sweeps.append(Sweep(seconds, cpu_seconds, trained, _needed(job)))
 
 
 def _needed(job: Job) -> dict[int, float] | None:
@@ -85,7 +87,7 @@ def methods_of(epochs: int, *, peers: bool) -> list[Method]:
     if peers:
         methods += [
             Method("Optuna Hyperband", halvers.optuna_hyperband, once),
-            Method("Ray Tune ASHA", halvers.ray_asha, several),
+            Method("Ray Tune ASHA", halvers.ray_asha, several, here=False),
         ]
     return methods
 
@@ -129,6 +131,7 @@ def row(method: Method, methods: Sequence[Method]) -> dict[str, Any]:
     """
     trained = [sweep.trained for sweep in method.sweeps]
     seconds = [sweep.seconds for sweep in method.sweeps]
+    cpu_seconds = [sweep.cpu_seconds for sweep in method.sweeps]
     needed = [sum(sweep.needed.values()) for sweep in method.sweeps if sweep.needed is not None]
     rounds = list(zip(*(other.sweeps for other in methods), strict=True))  # one a seed
     fewest = [min(sweep.trained.total for sweep in one) for one in rounds]
@@ -142,7 +145,8 @@ def row(method: Method, methods: Sequence[Method]) -> dict[str, Any]:
         "needed_epochs": f"{statistics.median(needed):g}" if needed else "",
         "epochs_twice": sum(one.twice for one in trained),
         **_spread("seconds", seconds),
-        "ms_per_epoch": f"{1e3 * statistics.median(map(_per_epoch, method.sweeps)):.4g}",
+        "ms_per_epoch": _per_epoch(method.sweeps, seconds),
+        "cpu_ms_per_epoch": _per_epoch(method.sweeps, cpu_seconds) if method.here else "",
         "same_scores": all(
             _agree(one, other.trained)
             for one, others in zip(trained, rounds, strict=True)
@@ -163,8 +167,10 @@ def row(method: Method, methods: Sequence[Method]) -> dict[str, Any]:
     }
 
 
-def _per_epoch(sweep: Sweep) -> float:
-    return sweep.seconds / sweep.trained.total
+def _per_epoch(sweeps: Sequence[Sweep], seconds: Sequence[float]) -> str:
+    """Return the median, over the seeds, of the milliseconds per trained epoch."""
+    each = [1e3 * took / sweep.trained.total for sweep, took in zip(sweeps, seconds, strict=True)]
+    return f"{statistics.median(each):.4g}"
 
 
 def _spread(name: str, values: Sequence[float]) -> dict[str, str]:
@@ -185,9 +191,9 @@ def show(task: Task, rows: Sequence[dict[str, Any]]) -> None:
     """Print what each method cost, and its best score after equal numbers of epochs."""
     seeds = rows[0]["seeds"]
     print(f"\n{task.name}: median of {seeds} seeds (least to most)\n")
-    header = ["method", "trials", "epochs trained", "needed", "twice", "seconds", "ms/epoch", "same scores"]
+    times = ["seconds", "ms/epoch", "of CPU"]
     print_table(
-        [*header, "best"],
+        ["method", "trials", "epochs trained", "needed", "twice", *times, "same scores", "best"],
         [
             [
                 line["method"],
@@ -197,6 +203,7 @@ def show(task: Task, rows: Sequence[dict[str, Any]]) -> None:
                 str(line["epochs_twice"]),
                 _cell(line, "seconds"),
                 line["ms_per_epoch"],
+                line["cpu_ms_per_epoch"],
                 "yes" if line["same_scores"] else "no",
                 _cell(line, "best"),
             ]

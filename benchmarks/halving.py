@@ -24,7 +24,6 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
-import halvers  # noqa: E402
 import pausing  # noqa: E402
 import sweepers  # noqa: E402
 from comparing import compare, warm_up  # noqa: E402
@@ -44,26 +43,43 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one seed, 9 epochs, no CSV")
     parser.add_argument("--no-peers", action="store_true", help="without Optuna and Ray; no CSV")
     parser.add_argument("--seeds", type=int, help="sweeps of each method and task (5; --quick: 1); no CSV")
+    parser.add_argument("--only", choices=["scores", "pauses"], help="claim 1 alone, or claims 2 and 3")
     args = parser.parse_args()
-    epochs, seeds, trials = (9, 1, 2) if args.quick else (27, 5, 8)
     os.environ["LIGHTNING_TUNE_SCREEN"] = "plain"
     quiet()
-    broken, measured = costs(trials, epochs)
-    if not args.no_peers:
-        sweepers.start_ray()
-    warm_up(peers=not args.no_peers)
-    compared = []
-    for task in (DIGITS, TUMOURS):
-        faults, rows = compare(task, range(args.seeds or seeds), epochs, peers=not args.no_peers)
+    broken: list[str] = []
+    if args.only != "scores":
+        faults, rows = costs(2, 9) if args.quick else costs(8, 27)
         broken += faults
-        compared += rows
-    where = environment(PACKAGES)
-    print(f"{epochs} epochs at most, eta {halvers.ETA}; {where['device']}; {where['commit']}")
-    if not (args.quick or args.no_peers or args.seeds):
-        write_csv(RESULTS / "halving.csv", [{**row, **where} for row in compared])
-        write_csv(RESULTS / "halving_costs.csv", [{**row, **where} for row in measured])
+        record("halving_costs", rows, write=not args.quick)
+    if args.only != "pauses":
+        epochs, seeds = (9, 1) if args.quick else (27, 5)
+        faults, rows = scores(epochs, args.seeds or seeds, peers=not args.no_peers)
+        broken += faults
+        record("halving", rows, write=not (args.quick or args.no_peers or args.seeds))
     if broken:
         raise SystemExit("does not hold:\n" + "\n".join(broken))
+
+
+def scores(epochs: int, seeds: int, *, peers: bool) -> tuple[list[str], list[dict[str, Any]]]:
+    """Compare the methods on both tasks; return what does not hold, and the rows."""
+    if peers:
+        sweepers.start_ray()
+    warm_up(peers=peers)
+    broken, compared = [], []
+    for task in (DIGITS, TUMOURS):
+        faults, rows = compare(task, range(seeds), epochs, peers=peers)
+        broken += faults
+        compared += rows
+    return broken, compared
+
+
+def record(name: str, rows: Sequence[dict[str, Any]], *, write: bool) -> None:
+    """Say what was measured on what, and write it down; the load tells how quiet the machine was."""
+    where = {**environment(PACKAGES), "load_5_min": f"{os.getloadavg()[1]:.2f}"}
+    print(f"{where['device']}, load {where['load_5_min']}; {where['commit']}\n", flush=True)
+    if write:
+        write_csv(RESULTS / f"{name}.csv", [{**row, **where} for row in rows])
 
 
 def costs(trials: int, epochs: int) -> tuple[list[str], list[dict[str, Any]]]:

@@ -45,8 +45,9 @@ def subset(total: int, fraction: float, seed: int, labels: Labels | None = None)
     shuffled = randomness.permutation(total)
     if labels is None:
         return sorted(shuffled[:count].tolist())
-    _, numbers = np.unique(labels[shuffled], return_inverse=True)
-    classes = [shuffled[numbers == number] for number in randomness.permutation(int(numbers.max()) + 1)]
+    _, numbers, counts = np.unique(labels[shuffled], return_inverse=True, return_counts=True)
+    by_class = np.split(shuffled[np.argsort(numbers, kind="stable")], np.cumsum(counts)[:-1])
+    classes = [by_class[number] for number in randomness.permutation(len(by_class))]
     taken = np.bincount(interleave([len(each) for each in classes], count), minlength=len(classes))
     return sorted(np.concatenate([each[:n] for each, n in zip(classes, taken, strict=True)]).tolist())
 

@@ -376,3 +376,30 @@ def test_each_leg_that_trains_anew_has_curves_of_its_own(tmp_path):
         len((folder / "metrics.csv").read_text().splitlines()) for folder in (winner.parent / "csv", winner)
     ]
     assert rows == [1 + 4, 1 + 4]  # a header; of each epoch its training and its validation
+
+
+def test_loaders_of_the_modules_own_are_cut_too(tmp_path):
+    seen = []
+
+    class Whole(Tiny):
+        def train_dataloader(self):
+            return DataLoader(Labelled(), 8, shuffle=True)
+
+        def val_dataloader(self):
+            return tiny_loaders()[1]
+
+        def on_train_start(self):
+            seen.append(len(self.trainer.train_dataloader.dataset))
+
+    schedule = SuccessiveHalving(2, min_budget=0.5, eta=2)
+    loop_of(tmp_path, budget="data", schedule=schedule, max_epochs=1).fit(Whole)
+    assert seen == [40, 40, 80]
+
+
+def test_the_other_package_counts_samples_as_well(tmp_path):
+    import pytorch_lightning
+
+    result = loop_of(
+        tmp_path, budget_unit="samples", schedule=SuccessiveHalving(2, 64, 2, max_budget=128)
+    ).fit(tiny_module(pytorch_lightning), *tiny_loaders(16))
+    assert sorted(trial.epochs for trial in result.trials) == [64, 128]

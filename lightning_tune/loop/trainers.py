@@ -186,8 +186,8 @@ def check_trainer(trainer: Any) -> None:
         )
     if trainer.max_steps not in (None, -1) and not trainer.fast_dev_run:
         raise ArgumentError(
-            f"`trainer` has max_steps={trainer.max_steps}: a trial's budget is counted in epochs. Use "
-            "`max_epochs` (and `limit_train_batches` to make an epoch shorter)."
+            f"`trainer` has max_steps={trainer.max_steps}: a trial ends with an epoch. Use `max_epochs`, "
+            "with `limit_train_batches` to make an epoch shorter, or a schedule with `budget_unit='steps'`."
         )
     if trainer.max_epochs in (None, -1):
         raise ArgumentError(

@@ -1,0 +1,73 @@
+"""What a point is worth: log expected improvement over the best posterior mean, averaged over fantasies.
+
+Noise: the improvement is over the lowest posterior mean of what was tried, not over a lucky observation.
+Trials that are still running are fantasies: a few joint draws of their costs, each a version of the data
+with its own best, so that a point beside a running one is worth what is left to learn there.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightning_tune.search.gp.kernel import Matrix, Vector
+from lightning_tune.search.gp.layout import Layout
+from lightning_tune.search.gp.log_ei import log_ei
+from lightning_tune.search.gp.surrogate import Surrogate
+
+Belief = Callable[[Matrix], tuple[Vector, Matrix]]
+"""Log density of a prior over good regions at points, of shape (num,), and its slopes (num, axes)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Acquisition:
+    """Log expected improvement at points of the unit cube.
+
+    Attributes:
+        layout: how points become columns.
+        surrogate: the model of the costs.
+        best: (versions,), what is to be improved on.
+        context: (extra,), columns that follow the layout's and are the same for every candidate.
+        belief: a prior over good regions, added to the logarithm.
+    """
+
+    layout: Layout
+    surrogate: Surrogate
+    best: Vector
+    context: Vector
+    belief: Belief | None = None
+
+    def __call__(self, points: Matrix) -> Vector:
+        """Return the value of each point, of shape (num,)."""
+        features = self.layout.features(points)
+        context = np.broadcast_to(self.context, (len(points), len(self.context)))
+        mean, variance = self.surrogate.posterior(np.concatenate([features, context], axis=1))
+        values, _, _ = log_ei(mean, np.sqrt(variance)[:, None], self.best)
+        total = _log_mean_exp(values)
+        return total if self.belief is None else total + self.belief(points)[0]
+
+    def with_slope(self, point: Vector) -> tuple[float, Vector]:
+        """Return the value of one point and its slope along each axis (0 where it does not exist)."""
+        features = self.layout.features(point[None, :])[0]
+        row = np.concatenate([features, self.context])
+        mean, variance, mean_slope, variance_slope = self.surrogate.posterior_and_slopes(row)
+        sd = math.sqrt(variance)
+        values, by_mean, by_sd = log_ei(mean, np.full(len(mean), sd), self.best)
+        share = np.exp(values - values.max())
+        share /= share.sum()
+        by_column = mean_slope @ (share * by_mean) + variance_slope * (float(share @ by_sd) / (2.0 * sd))
+        along = by_column[: len(features)] * self.layout.slopes(point[None, :])[0]
+        slope = np.bincount(self.layout.owner, weights=along, minlength=self.layout.axes)
+        total = float(_log_mean_exp(values[None, :])[0])
+        if self.belief is not None:
+            value, belief_slope = self.belief(point[None, :])
+            total, slope = total + float(value[0]), slope + belief_slope[0]
+        return total, slope
+
+
+def _log_mean_exp(values: Matrix) -> Vector:
+    """Return the logarithm of the mean over versions, of shape (num,)."""
+    top = values.max(axis=1)
+    result: Vector = top + np.log(np.exp(values - top[:, None]).mean(axis=1))
+    return result

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from lightning_tune.core.encode import Encoding
+from lightning_tune.core.space import Choice, Float, Int, Space
+from lightning_tune.search.gp.layout import FINE, Layout, layout_of
+
+SPACE = Space(
+    {
+        "lr": Float(1e-5, 1e-1, log=True),
+        "width": Int(4, 256, log=True),
+        "size": Choice(["s", "m", "l"], ordered=True),
+        "opt": Choice(
+            {"sgd": {"momentum": Float(0.0, 0.99), "kind": Choice(["a", "b"])}, "adam": {}, "x": {}}
+        ),
+        "seed": Int(0, 10**6),
+    }
+)
+
+
+def encoded(*configs):
+    layout = layout_of(SPACE)
+    return layout, np.array([layout.encoding.encode(config) for config in configs])
+
+
+def test_settled_points_are_configurations_and_settling_again_changes_nothing():
+    layout = layout_of(SPACE)
+    points = layout.settle(np.random.default_rng(0).random((200, layout.axes)) * 1.4 - 0.2)
+    np.testing.assert_array_equal(layout.settle(points), points)
+    for point in points:
+        config = layout.encoding.decode(point)
+        back = layout.encoding.encode(config)
+        fine = layout.continuous
+        np.testing.assert_array_equal(np.isnan(back), np.isnan(point))
+        np.testing.assert_array_equal(back[~fine], point[~fine])
+
+
+def test_what_an_option_brings_exists_only_under_it():
+    layout = layout_of(SPACE)
+    points = layout.settle(np.random.default_rng(1).random((300, layout.axes)))
+    configs = [layout.encoding.decode(point) for point in points]
+    under = np.array([config["opt"] == "sgd" for config in configs])
+    momentum = layout.encoding.names.index("momentum")
+    np.testing.assert_array_equal(~np.isnan(points[:, momentum]), under)
+    assert 0 < under.sum() < 300
+
+
+def test_nested_branches_are_settled_from_the_outside_in():
+    inner = Choice({"p": {"deep": Float(0, 1)}, "q": {}})
+    space = Space({"a": Choice({"x": {"b": inner}, "y": {}})})
+    layout = Layout(Encoding(space))
+    points = layout.settle(np.array([[0.1, 0.1, 0.3], [0.1, 0.9, 0.3], [0.9, 0.1, 0.3]]))
+    assert np.isnan(points).tolist() == [[False, False, False], [False, False, True], [False, True, True]]
+
+
+def test_any_two_options_are_equally_far_apart():
+    layout, points = encoded(
+        *({"lr": 1e-3, "width": 16, "size": "m", "opt": opt, "seed": 5} for opt in ("adam", "x")),
+    )
+    apart = cdist(layout.features(points), layout.features(points), "sqeuclidean")
+    assert apart[0, 1] == pytest.approx(1.0)
+
+
+def test_every_value_of_a_conditional_axis_is_equally_far_from_inactive():
+    layout = Layout(Encoding(Space({"a": Choice({"x": {"b": Float(0, 1)}, "y": {}})})))
+    points = np.array([[0.25, place] for place in (0.0, 0.2, 0.5, 1.0)] + [[0.75, np.nan]])
+    columns = layout.features(points)[:, layout.owner == 1]
+    apart = cdist(columns, columns)
+    np.testing.assert_allclose(apart[-1, :-1], 1.0)
+    assert apart[0, 1] == pytest.approx(0.2, rel=0.01)
+    assert apart[0, 3] == pytest.approx(1.0, rel=0.05)
+
+
+def test_slopes_equal_finite_differences():
+    layout, points = encoded(
+        {"lr": 1e-3, "width": 16, "size": "m", "opt": "sgd", "momentum": 0.4, "kind": "b", "seed": 5},
+        {"lr": 1e-2, "width": 9, "size": "l", "opt": "adam", "seed": 10**5},
+    )
+    slopes = layout.slopes(points)
+    for axis in np.flatnonzero(layout.continuous):
+        step = np.zeros(layout.axes)
+        step[axis] = 1e-6
+        numeric = (layout.features(points + step) - layout.features(points - step)) / 2e-6
+        mine = layout.owner == axis
+        np.testing.assert_allclose(slopes[:, mine], numeric[:, mine], atol=1e-8)
+
+
+def test_an_axis_with_many_values_moves_as_a_continuous_one():
+    layout = layout_of(SPACE)
+    named = dict(zip(layout.encoding.names, layout.continuous, strict=True))
+    assert named["lr"]
+    assert named["seed"]
+    assert FINE < 10**6
+    assert not named["width"]
+    assert not named["opt"]
+
+
+def test_a_loose_axis_may_be_missing():
+    space = Space({"a": Float(0, 1), "b": Choice(["x", "y"])})
+    layout = layout_of(space, frozenset({0, 1}))
+    columns = layout.features(np.array([[0.3, 0.25], [np.nan, np.nan], [0.9, 0.75]]))
+    assert np.isfinite(columns).all()
+    apart = cdist(columns, columns, "sqeuclidean")
+    assert apart[0, 1] == pytest.approx(apart[2, 1]) == pytest.approx(2.0)

@@ -114,8 +114,15 @@ class PauseHooks:
             and self.leg.accepts(lambda: self._state(trainer, module))
         ):
             self.leg.end("save", "")
+        elif self._cannot_wait(trainer, module):
+            self.leg.end("pause", "it cannot be saved")
         if self.leg.ending is not None:
             stop_training(trainer)
+
+    def _cannot_wait(self, trainer: Any, module: Any) -> bool:
+        """Whether the trial is to pause at the end of this leg, and cannot; it need not train so far."""
+        pauses = self.leg.measure.resumes and not self.leg.final
+        return pauses and not self.leg.accepts(lambda: self._state(trainer, module))
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
         """Write the checkpoint that the trial trains on from."""

@@ -98,12 +98,13 @@ class Budget:
             return f"{100 * value:.3g}% of the data"
         if self.argument is not None:
             return f"{self.argument} {value:g}"
-        unit = self.unit.removesuffix("s") if value == 1 else self.unit
-        return f"{value:,.10g} {unit}" if value >= 10_000 else f"{value:g} {unit}"
+        return f"{self.figure(value)} {self.unit.removesuffix('s') if value == 1 else self.unit}"
 
     def figure(self, value: float) -> str:
-        """Return a budget without its unit: "9", "33.3%"."""
-        return f"{100 * value:.3g}%" if self.grows == "data" else f"{value:g}"
+        """Return a budget without its unit: "9", "1,234,567", "33.3%"."""
+        if self.grows == "data":
+            return f"{100 * value:.3g}%"
+        return f"{value:,.10g}" if value >= 10_000 else f"{value:g}"
 
     def named(self, figures: str) -> str:
         """Return a list of budgets with the unit, where epochs go without saying: "1, 3, 9", "depth 2, 4"."""

@@ -78,6 +78,8 @@ class History:
         self._decisions: dict[tuple[int, int, float], Decided] = {}
         self._paused_by_decision: dict[int, bool] = {}
         self._interrupted: dict[int, Trial] = {}
+        self._paused: dict[int, Trial] = {}
+        self._ended: list[Group] = []
         self._with_files: set[int] = set()
         self._ranking = Ranking(lambda number: self._groups[number].cost)
         self._counts: dict[str, int] = {}
@@ -108,6 +110,16 @@ class History:
     def unfinished_legs(self) -> list[Trial]:
         """The trials whose newest leg neither reached its budget nor was ended: running, or cut short."""
         return sorted(self._interrupted.values(), key=lambda trial: trial.number)
+
+    @property
+    def paused(self) -> list[Trial]:
+        """The trials that have paused and neither train nor have ended, in the order of their numbers."""
+        return [self._paused[number] for number in sorted(self._paused)]
+
+    @property
+    def ended_groups(self) -> Sequence[Group]:
+        """The groups that have ended, in the order of their ends; one that trained on is there again."""
+        return self._ended
 
     @property
     def resumable(self) -> list[Trial]:
@@ -289,6 +301,7 @@ class History:
                 trial.state, trial.reason, trial.ended, trial.cause, trial.error = "running", "", None, "", ""
                 self._levels.began(trial)
                 self._interrupted[trial.number] = trial
+                self._paused.pop(trial.number, None)
                 self._paused_by_decision.pop(trial.number, None)
                 self._open_groups.setdefault(trial.group, self._groups[trial.group])
             case Decided():
@@ -297,6 +310,7 @@ class History:
             case TrialPaused():
                 trial = self._trials[event.trial]
                 trial.state, trial.reason = "paused", event.reason
+                self._paused[trial.number] = trial
                 self._advance(trial, event.step)
                 if event.step >= trial.budget or self._paused_by_decision.get(trial.number, False):
                     self._interrupted.pop(trial.number, None)
@@ -347,6 +361,8 @@ class History:
         self._advance(trial, event.step)
         self._levels.ended(trial)
         self._interrupted.pop(trial.number, None)
+        self._paused.pop(trial.number, None)
         self._ranking.change(trial.group)
-        if self._groups[trial.group].ended:
-            self._open_groups.pop(trial.group, None)
+        group = self._groups[trial.group]
+        if group.ended and self._open_groups.pop(trial.group, None) is not None:
+            self._ended.append(group)

@@ -51,8 +51,18 @@ class Levels:
         return trial.step >= level or (trial.state == "completed" and trial.budget >= level)
 
     def group_reached(self, group: Group, level: float) -> bool:
-        """Return whether every repeat of a group has reached a level."""
-        return group.complete and all(self.reached(member, level) for member in group.members)
+        """Return whether every repeat of a group has reached a level.
+
+        One that ended short of it (its Trainer stopped early, or a user) holds its place where the others go
+        on.
+        """
+        if len(group.members) == 1:
+            return group.complete and self.reached(group.members[0], level)
+        return group.complete and all(
+            self.reached(member, level)
+            or (member.state in ("completed", "stopped") and group.budget >= level)
+            for member in group.members
+        )
 
     def cost(self, trial: Trial, level: float) -> float:
         """Return a trial's score up to a level, lower is better.
@@ -109,19 +119,21 @@ class Levels:
         group = self._history.group(trial.group)
         for rungs in self._at.values():
             for rung in rungs:
-                rung.leave(trial.group)
+                if group.ended:
+                    rung.leave(trial.group)
                 if trial.state == "failed" and trial.group in rung:
                     rung.enter(group)
-        if trial.state == "completed":
-            self._enter(trial, trial.step, trial.budget)
+        if trial.state == "completed" or len(group.members) > 1:
+            self._enter(trial, 0.0, group.budget)
 
     def _enter(self, trial: Trial, above: float, upto: float) -> None:
+        group = self._history.group(trial.group)
         first = bisect.bisect_right(self._levels, above)
         for level in self._levels[first : bisect.bisect_right(self._levels, upto)]:
-            group = self._history.group(trial.group)
             if self.group_reached(group, level):
                 for rung in self._at[level]:
-                    rung.enter(group)
+                    if trial.group not in rung:
+                        rung.enter(group)
 
 
 def _mean(costs: list[float]) -> float:

@@ -31,28 +31,33 @@ class Saver:
         files: the sweep's folder.
         trial, leg: the trial's number and the leg's.
         channel: the coordinator.
-        works: whether the trial's state can be saved at all; found out at the first save.
+        problem: why the trial's state cannot be saved, if it cannot; found out at the first save.
+        known_to_load: whether a state of the trial is known to load again.
     """
 
     files: SweepFiles
     trial: int
     leg: int
     channel: Channel
-    works: bool = True
-    _checked: bool = False
+    problem: str | None = None
+    known_to_load: bool = False
+
+    @property
+    def works(self) -> bool:
+        """Whether the trial's state can be saved, as far as one knows."""
+        return self.problem is None
 
     def accepts(self, make_state: Callable[[], dict[str, Any]]) -> bool:
         """Return whether the trial's state can be saved and loaded again.
 
         The first one that cannot costs one warning.
         """
-        if not self._checked:
-            self._checked = True
-            problem = unloadable(make_state())
-            if problem is not None:
-                self.works = False
+        if not self.known_to_load and self.problem is None:
+            self.problem = unloadable(make_state())
+            self.known_to_load = self.problem is None
+            if self.problem is not None:
                 self.warn(
-                    f"trial {self.trial} cannot be saved: {problem}. It trains on, but after a kill it "
+                    f"trial {self.trial} cannot be saved: {self.problem}. It trains on, but after a kill it "
                     "starts again from nothing. Checkpoints hold tensors and plain Python values only."
                 )
         return self.works

@@ -62,7 +62,7 @@ class Dispatcher:
 
     def tasks(self, count: int, elapsed_s: float) -> Sequence[Task] | Wait | Done:
         """Return up to `count` tasks, or why there are none."""
-        tasks = self._requested_stops() or self._cut_short(count) or self._missing_members(count)
+        tasks = self._hopeless() or self._cut_short(count) or self._missing_members(count)
         return tasks if tasks else self._scheduled(count, elapsed_s)
 
     def end(self, trial: Trial, end: LegEnd) -> None:
@@ -100,15 +100,26 @@ class Dispatcher:
             outcome=outcome_of(trial),
         )
 
-    def _requested_stops(self) -> list[Task]:
-        """End the paused trials that a user asked to stop; running ones end at their next report."""
-        asked = [trial for trial in self.history.resumable if trial.state == "paused" and trial.stop_request]
-        return [self.stop(trial, trial.stop_request or "") for trial in asked]
+    def _hopeless(self) -> list[Task]:
+        """End the paused trials that a user asked to stop, and those of which a repeat has failed.
+
+        Running ones end at their next report.
+        """
+        tasks: list[Task] = []
+        for trial in self.history.paused:
+            group = self.history.group(trial.group)
+            failed = next((member for member in group.members if member.state == "failed"), None)
+            if trial.stop_request is not None:
+                tasks.append(self.stop(trial, trial.stop_request))
+            elif failed is not None:
+                tasks.append(self.stop(trial, f"its repeat, trial {failed.number}, failed"))
+        return tasks
 
     def _cut_short(self, count: int) -> list[Task]:
         """Take up the legs that an earlier call of `fit` (or a kill) left unfinished."""
         waiting = [trial for trial in self.history.unfinished_legs if trial.number not in self.handed_out]
-        return [self._assign(trial) for trial in waiting[:count] if not self._settled(trial)]
+        unsettled = [trial for trial in waiting if not self._settled(trial)]
+        return [self._taken_up(trial) for trial in unsettled[:count]]
 
     def _settled(self, trial: Trial) -> bool:
         """Record the pause of a trial that had saved for it, and was killed before it could say so."""
@@ -151,7 +162,7 @@ class Dispatcher:
         self, count: int, elapsed_s: float, out: Done | None = None
     ) -> Sequence[Task] | Wait | Done:
         """Do what the scheduler wants; `out` tells why no configuration may be started any more."""
-        over = self.limits.over(self.history, elapsed_s)
+        over = self.limits.over(self.history, elapsed_s, self.schedule.full_budget)
         if over is not None:
             return self._ending(Done(reason=over))
         out = out or self._full()
@@ -203,11 +214,11 @@ class Dispatcher:
     def _may_go_on(self, trial: Trial, budget: float) -> bool:
         """Whether a trial is below a budget and would train on to it.
 
-        One whose Trainer ended it early has had its say.
+        One that completed does only where nothing but a larger budget makes it: at a rung it has had its say.
         """
         if trial.state == "paused":  # it may be there already: one epoch can go past several rungs
             return trial.step < budget or trial.budget < budget
-        had_all = trial.state == "completed" and trial.step >= trial.budget
+        had_all = trial.state == "completed" and trial.step >= trial.budget and not self.schedule.pauses
         return had_all and trial.budget < budget and trial.resumable
 
     def _note(self, trial: Trial, reason: str) -> None:
@@ -264,6 +275,17 @@ class Dispatcher:
         )
         self.journal.record(started, *([] if lent is None else [lent]), leg, durable=True)
         return self._assign(self.history.trials[number])
+
+    def _taken_up(self, trial: Trial) -> Assignment:
+        """Hand out a leg that was cut short; that one which had paused trains again is an event."""
+        if trial.state == "paused":
+            newest = self._newest(trial)
+            path = None if newest is None else newest.path
+            again = LegStarted(
+                trial=trial.number, leg=trial.leg, budget=trial.budget, checkpoint=path, time=self.clock()
+            )
+            self.journal.record(again, durable=True)
+        return self._assign(trial)
 
     def _begin_leg(self, trial: Trial, budget: float) -> Assignment:
         newest = None if self.history.anew else self._newest(trial)

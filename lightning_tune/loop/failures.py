@@ -55,10 +55,9 @@ class FailurePolicy:
 
     def check_any_succeeded(self, history: History) -> None:
         """At the end of a sweep, raise if nothing but exceptions came of it."""
-        ended = [trial for trial in history if trial.ended is not None]
-        if self._raised and all(trial.cause in ("exception", "unmonitored") for trial in ended):
-            last: Trial = ended[-1]
-            raise SweepFailedError(f"all {len(ended)} trials raised; the last: {last.reason}\n{last.error}")
+        if self._raised and all(trial.cause in ("exception", "unmonitored") for trial in history):
+            last: Trial = history.trials[-1]
+            raise SweepFailedError(f"all {len(history)} trials raised; the last: {last.reason}\n{last.error}")
 
     def _fail(self, sentence: str, end: LegEnd) -> None:
         raise SweepFailedError(

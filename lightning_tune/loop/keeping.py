@@ -106,7 +106,8 @@ def newest_checkpoint(trial: Trial, *, anew: bool = False) -> CheckpointRef | No
     could say so. Training on from there could go past that end (an early stop), so the leg is run again.
     """
     kept = [saved for kind in ("pause", "last") if (saved := trial.checkpoints.get(kind)) is not None]
-    kept = [saved for saved in kept if saved.kind == "pause" or saved.leg < trial.leg]
+    over = trial.ended is not None
+    kept = [saved for saved in kept if saved.kind == "pause" or saved.leg < trial.leg or over]
     kept = [saved for saved in kept if saved.leg == trial.leg or not anew]
     newest = max(kept, key=lambda saved: saved.step, default=None)
     return None if newest is None else ref_of(newest)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 from lightning_tune.core.history import History
-from lightning_tune.core.trial import Group
 from lightning_tune.errors import ArgumentError
 
+_COUNTED: WeakKeyDictionary[History, dict[tuple[float, float], tuple[int, float, int]]] = WeakKeyDictionary()
+"""For each history and setting: how many ended groups were looked at, the best cost, how many since."""
 Duration: TypeAlias = float | int | timedelta | str | Mapping[str, int]
 
 
@@ -62,15 +64,22 @@ class Limits:
             min_delta=float(min_delta),
         )
 
-    def over(self, history: History, elapsed_s: float) -> str | None:
-        """Return the limit that ends the sweep, in words, or None."""
+    def over(self, history: History, elapsed_s: float, full_budget: float = 0.0) -> str | None:
+        """Return the limit that ends the sweep, in words, or None.
+
+        Args:
+            history: all trials so far.
+            elapsed_s: seconds since this call of `fit` began.
+            full_budget: the budget below which a configuration that was stopped at a rung has not had its
+                chance, and does not count for `patience`.
+        """
         if self.out_of_time(elapsed_s):
             return f"max_time of {timedelta(seconds=self.max_time_s or 0.0)} is over"
         best = history.best_group
         if best is not None and self.meets_target(history, best.cost):
             return f"target {self.target:g} reached: {history.objective.value(best.cost):g}"
         if self.patience is not None:
-            without = self._without_improvement(history)
+            without = self._without_improvement(history, full_budget)
             if without >= self.patience:
                 return f"no improvement in the last {without} trials"
         return None
@@ -87,14 +96,21 @@ class Limits:
         """Return whether a cost is as good as the target."""
         return self.target is not None and cost <= history.objective.threshold(self.target)
 
-    def _without_improvement(self, history: History) -> int:
-        """Count the groups that ended since the last one that improved, in the order they ended."""
-        best, without = math.inf, 0
-        for group in sorted((group for group in history.groups if group.ended), key=_ended_at):
+    def _without_improvement(self, history: History, full_budget: float) -> int:
+        """Count the groups that ended since the last one that improved, in the order they ended.
+
+        What was counted before is remembered, so that each group is looked at once.
+        """
+        key = (self.min_delta, full_budget)
+        seen, best, without = _COUNTED.setdefault(history, {}).get(key, (0, math.inf, 0))
+        for group in history.ended_groups[seen:]:
+            if group.state == "stopped" and group.budget < full_budget:
+                continue
             if group.cost < best - self.min_delta or (math.isinf(best) and math.isfinite(group.cost)):
                 best, without = group.cost, 0
             else:
                 without += 1
+        _COUNTED[history][key] = (len(history.ended_groups), best, without)
         return without
 
 
@@ -135,7 +151,3 @@ def seconds(duration: Duration) -> float:
 
 def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _ended_at(group: Group) -> tuple[float, int]:
-    return max(member.ended or 0.0 for member in group.members), group.number

@@ -99,6 +99,7 @@ class TrialRunner:
         """
         saver = Saver(files=self.files, trial=task.trial, leg=task.leg, channel=channel)
         task = self._with_sound_checkpoint(task, saver)
+        saver.known_to_load = task.checkpoint is not None and not task.inherited
         if self._is_there(task):
             return channel.finish(self._at_once(task))
         while True:
@@ -224,6 +225,9 @@ class TrialRunner:
             return replace(end, kind="diverged", reason=leg.reason)
         if leg.ending == "pause" and leg.saved is not None:
             return replace(end, kind="paused", reason=leg.reason)
+        if leg.ending == "pause" and saver.problem is not None and not leg.final:
+            error = CheckpointError(f"it cannot wait at a rung: {saver.problem}")
+            return replace(end, kind="exception", reason=str(error), exception=error)
         if leg.ending == "pause":
             return replace(end, kind="interrupted", reason=leg.reason)
         if leg.ending == "stop":

@@ -13,13 +13,13 @@ from typing import Self
 
 from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.decision import CONTINUE, Decision, Done, Job, Resume, Start, Stop, Wait
-from lightning_tune.core.events import Reported
+from lightning_tune.core.events import JSON, Reported
 from lightning_tune.core.history import History
 from lightning_tune.core.rung import Rung, Share
 from lightning_tune.core.trial import Group
 from lightning_tune.errors import ArgumentError
 from lightning_tune.schedule.base import Scheduler
-from lightning_tune.schedule.ranking import Rank, by_score, verdict
+from lightning_tune.schedule.ranking import Rank, by_score, check_rank, name_of, verdict
 from lightning_tune.schedule.rungs import hyperband_brackets, interleaved, levels_of, promoted
 from lightning_tune.schedule.settings import (
     at_least,
@@ -72,6 +72,7 @@ class ASHA(Scheduler):
     def __post_init__(self) -> None:
         check_eta(self.eta)
         check_budgets(self.min_budget, self.max_budget)
+        check_rank(self.rank)
         check_whole("brackets", self.brackets, 1)
         check_whole("max_paused", self.max_paused, 1)
 
@@ -106,6 +107,23 @@ class ASHA(Scheduler):
     def num_trials(self) -> int | None:
         """It takes as many trials as there are."""
         return None
+
+    @property
+    def pauses(self) -> bool:
+        """Trials wait at rungs, unless they are stopped there."""
+        return not self.stopping
+
+    def record(self) -> dict[str, JSON]:
+        """Return the rungs, whatever settings led to them."""
+        return {
+            "name": "ASHA",
+            "eta": self.eta,
+            "levels": list(self.levels),
+            "brackets": self.brackets,
+            "stopping": self.stopping,
+            "max_paused": self.max_paused,
+            "rank": name_of(self.rank),
+        }
 
     @property
     def allows_repeats(self) -> bool:
@@ -197,14 +215,14 @@ class ASHA(Scheduler):
         ever = math.inf if math.isinf(bound) else promoted(int(bound), self.eta)
         promotable: list[tuple[int, str]] = []
         hopeless: list[tuple[int, str]] = []
-        hopeful = 0
+        hopeful = arriving = 0
         for number, place in order:
             group = history.group(number)
-            if group.state != "paused":
-                hopeful += 0 if group.ended else 1
+            if group.state != "paused":  # it has reported and is being saved: it may still fail
+                arriving += 0 if group.ended else 1
                 continue
             goes_on, kept = 0 <= place < top, hopeful - len(promotable) < self.max_paused
-            if not goes_on and 0 <= place < ever and kept:
+            if not goes_on and 0 <= place < ever + arriving and kept:
                 hopeful += 1
                 continue
             reason = verdict(self._named(rung), place, len(rung), top)
@@ -214,7 +232,7 @@ class ASHA(Scheduler):
             else:
                 full = "" if kept else f", and no more than {self.max_paused} wait"
                 hopeless.append((number, reason + full))
-        return promotable, hopeless, rung.beyond + hopeful + max(0.0, bound - len(rung))
+        return promotable, hopeless, rung.beyond + hopeful + arriving + max(0.0, bound - len(rung))
 
     def _order(self, history: History, rung: Rung) -> list[tuple[int, int]]:
         """Return (number, place) of those that wait at a rung, best first; -1 for one without a score."""

@@ -41,6 +41,11 @@ class Scheduler(ABC):
         """Whether a configuration may have several trials; not where running ones are compared."""
         return True
 
+    @property
+    def pauses(self) -> bool:
+        """Whether trials wait at rungs until others have come there; a search must not wait for them."""
+        return False
+
     @abstractmethod
     def next_jobs(self, history: History, count: int, more: float = math.inf) -> list[Job]:
         """Return jobs for `count` free workers: that many starts and resumes at most, and any stops.

@@ -11,13 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
+from weakref import WeakKeyDictionary
 
 from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.decision import Done, Job, Resume, Start, Stop, Wait
+from lightning_tune.core.events import JSON
 from lightning_tune.core.history import History
 from lightning_tune.core.trial import Group
 from lightning_tune.schedule.base import Scheduler
-from lightning_tune.schedule.ranking import Rank, by_score, verdict
+from lightning_tune.schedule.ranking import Rank, by_score, check_rank, name_of, verdict
 from lightning_tune.schedule.rungs import Bracket, halving_bracket
 from lightning_tune.schedule.settings import (
     at_least,
@@ -28,6 +30,11 @@ from lightning_tune.schedule.settings import (
     resolved,
     words,
 )
+
+_SETTLED: WeakKeyDictionary[History, dict[tuple[Rank, float, tuple[int, ...]], list[int]]] = (
+    WeakKeyDictionary()
+)
+"""The orders of full rungs of each history: a cache, since they do not change any more."""
 
 
 class Synchronous(Scheduler):
@@ -47,6 +54,21 @@ class Synchronous(Scheduler):
         """The brackets of one round, once resolved."""
 
     @property
+    def pauses(self) -> bool:
+        """A trial waits at each rung until the rung is full."""
+        return True
+
+    def record(self) -> dict[str, JSON]:
+        """Return the rungs, whatever settings led to them."""
+        brackets: list[JSON] = [[list(bracket.sizes), list(bracket.levels)] for bracket in self.brackets]
+        return {
+            "name": type(self).__name__,
+            "eta": self.eta,
+            "brackets": brackets,
+            "rank": name_of(self.rank),
+        }
+
+    @property
     def full_budget(self) -> float:
         """The highest rung."""
         return max(bracket.levels[-1] for bracket in self.brackets)
@@ -55,8 +77,8 @@ class Synchronous(Scheduler):
         """Return what is decided at the rungs, oldest bracket first, then new configurations."""
         stops: list[Job] = []
         trains: list[Job] = []
-        for bracket, groups in self._open(history, more):
-            for job in self._decided(history, bracket, groups):
+        for bracket, groups, waiting in self._open(history, more):
+            for job in self._decided(history, bracket, groups, waiting):
                 (stops if isinstance(job, Stop) else trains).append(job)
         starts = [
             Start(budget=self._place(history.num_groups + number)[0].levels[0])
@@ -78,40 +100,68 @@ class Synchronous(Scheduler):
             place -= bracket.size
         raise AssertionError("the places of a round add up to its size")
 
-    def _open(self, history: History, more: float) -> Iterator[tuple[Bracket, Sequence[Group]]]:
-        """Yield the brackets in which something may be decided, with their groups: full ones.
+    def _open(
+        self, history: History, more: float
+    ) -> Iterator[tuple[Bracket, Sequence[Group], Sequence[Group]]]:
+        """Yield the full brackets in which something may be decided, their groups, and the paused ones.
 
         The last one is cut to what there is when no more will come.
         """
-        seen = set()
+        paused: dict[int, list[Group]] = {}
+        first = size = 0
         for group in history.open_groups:
-            bracket, place = self._place(group.ordinal)
-            first = group.ordinal - place
+            if not first <= group.ordinal < first + size:
+                bracket, place = self._place(group.ordinal)
+                first, size = group.ordinal - place, bracket.size
+            if group.state == "paused":
+                paused.setdefault(first, []).append(group)
+        for first, waiting in paused.items():
+            bracket, _ = self._place(first)
             groups = history.groups[first : first + bracket.size]
-            if first in seen or (len(groups) < bracket.size and more > 0):
-                continue
-            seen.add(first)
-            yield (bracket if len(groups) == bracket.size else bracket.of(len(groups), self.eta)), groups
+            if len(groups) == bracket.size or more == 0:
+                full = bracket if len(groups) == bracket.size else bracket.of(len(groups), self.eta)
+                yield full, groups, waiting
 
-    def _decided(self, history: History, bracket: Bracket, groups: Sequence[Group]) -> Iterator[Job]:
-        """Yield the promotions and the stops of one bracket, rung by rung, as far as rungs are full."""
+    def _decided(
+        self, history: History, bracket: Bracket, groups: Sequence[Group], waiting: Sequence[Group]
+    ) -> Iterator[Job]:
+        """Yield the promotions and the stops of one bracket, rung by rung, as far as rungs are full.
+
+        Args:
+            history: all trials so far.
+            bracket: its rungs.
+            groups: all of its groups.
+            waiting: those that are paused: the others train already, or have ended and hold their places.
+        """
         for rung, level in enumerate(bracket.levels[:-1]):
-            if not all(group.ended or history.reached(group, level) for group in groups):
+            ranked = self._ranked(history, level, groups)
+            if ranked is None:
                 return
-            ranked = self.rank(history, level, groups)
             top = ranked[: bracket.sizes[rung + 1]]
             places = {number: place for place, number in enumerate(ranked)}
-            by_number = {group.number: group for group in groups}
-            for group in [*(by_number[number] for number in ranked), *groups]:
-                if group.state != "paused" or group.budget > level:
-                    continue  # it trains on already, or has ended and holds its place without training
+            here = [group for group in waiting if group.budget <= level]
+            for group in sorted(here, key=lambda group: places.get(group.number, math.inf)):
                 place = places.get(group.number, -1)
                 reason = verdict(f"rung at {self._budget.amount(level)}", place, len(groups), len(top))
                 if 0 <= place < len(top):
                     yield Resume(group=group.number, budget=bracket.levels[rung + 1], reason=reason)
                 else:
                     yield Stop(group=group.number, reason=reason)
-            groups = [by_number[number] for number in top]
+            groups = [history.group(number) for number in top]
+
+    def _ranked(self, history: History, level: float, groups: Sequence[Group]) -> list[int] | None:
+        """Return the groups of a full rung, best first; None while it is not full.
+
+        Those that a user stopped are out. The order is settled once nobody is on the way any more, and is
+        remembered.
+        """
+        key = (self.rank, level, tuple(group.number for group in groups))
+        known = _SETTLED.setdefault(history, {})
+        if key not in known:
+            if not all(_settled(history, group, level) for group in groups):
+                return None
+            known[key] = self.rank(history, level, [group for group in groups if not _asked(group)])
+        return known[key]
 
     def cost(self, max_trials: int | None, repeats: int) -> str:
         """Return trials, rungs and what they take at most."""
@@ -142,6 +192,17 @@ class Synchronous(Scheduler):
             f"the last rung is at {self._budget.amount(self.full_budget)}: no trial trains on to the whole "
             f"of {self._budget.amount(self._budget.full)}, for which a learning-rate schedule may be sized",
         )
+
+
+def _settled(history: History, group: Group, level: float) -> bool:
+    """Whether nothing that a group does can change how it stands at a level."""
+    if group.ended:
+        return True
+    return history.reached(group, level) and (group.budget > level or group.state == "paused")
+
+
+def _asked(group: Group) -> bool:
+    return any(member.stop_request is not None for member in group.members)
 
 
 @dataclass(frozen=True)
@@ -180,6 +241,7 @@ class SuccessiveHalving(Synchronous):
 
     def __post_init__(self) -> None:
         check_whole("num_trials", self.num_trials, 1)
+        check_rank(self.rank)
         check_eta(self.eta)
         check_budgets(self.min_budget, self.max_budget)
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.schedule.halving import Synchronous
-from lightning_tune.schedule.ranking import Rank, by_score
+from lightning_tune.schedule.ranking import Rank, by_score, check_rank
 from lightning_tune.schedule.rungs import Bracket, hyperband_brackets
 from lightning_tune.schedule.settings import at_least, at_most, check_budgets, check_eta, resolved
 
@@ -45,6 +45,7 @@ class Hyperband(Synchronous):
     _budget: Budget = field(default=EPOCHS, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        check_rank(self.rank)
         check_eta(self.eta)
         check_budgets(self.min_budget, self.max_budget)
 

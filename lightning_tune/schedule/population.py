@@ -108,6 +108,11 @@ class PopulationBased(Scheduler):
         return self.population + (len(self.levels) - 1) * self._share(self.population)
 
     @property
+    def pauses(self) -> bool:
+        """Members wait until their generation is complete."""
+        return True
+
+    @property
     def allows_repeats(self) -> bool:
         """Each member is one trial."""
         return False

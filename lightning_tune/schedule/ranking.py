@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from lightning_tune.core.history import History
 from lightning_tune.core.trial import Group
+from lightning_tune.errors import ArgumentError
 
 Rank: TypeAlias = Callable[[History, float, Sequence[Group]], list[int]]
 """`(history, level, groups at the level) -> numbers of groups`, best first.
@@ -23,6 +24,24 @@ def by_score(history: History, level: float, groups: Sequence[Group]) -> list[in
         for group in groups
     ]
     return [number for cost, number in sorted(costs) if math.isfinite(cost)]
+
+
+def check_rank(rank: Any) -> None:
+    """Refuse an order that has no name: a sweep that is resumed is to see whether it is still the same.
+
+    Raises:
+        ArgumentError: it is no callable, or a lambda.
+    """
+    if not callable(rank) or "<lambda>" in getattr(rank, "__qualname__", "<lambda>"):
+        raise ArgumentError(
+            "`rank` must be a function with a name, `(history, level, groups) -> numbers of groups, best "
+            f"first`, got {rank!r}."
+        )
+
+
+def name_of(rank: Rank) -> str:
+    """Return where an order is defined and what it is called."""
+    return f"{rank.__module__}.{rank.__qualname__}"
 
 
 def ordinal(number: int) -> str:

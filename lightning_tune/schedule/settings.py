@@ -92,7 +92,10 @@ def at_least(schedule: Any, budget: Budget, high: float, eta: float) -> float:
         raise ArgumentError(
             f"`min_budget` of {name} is {own:g}, but {limit} {high:g}: lower the one or raise the other."
         )
-    return float(own if own is not None else min(budget.least or high / eta**_RUNGS_BELOW, high))
+    if own is not None:
+        return float(own)
+    low = budget.least or high / eta**_RUNGS_BELOW
+    return float(min(max(1.0, low) if budget.whole else low, high))
 
 
 def resolved(schedule: Settings, budget: Budget, **settings: Any) -> Settings:

@@ -29,6 +29,11 @@ class Searcher(ABC):
             is still running; `Done` when there is none left.
         """
 
+    @property
+    def waits(self) -> bool:
+        """Whether it may have nothing to propose until trials that it proposed have ended."""
+        return False
+
     def size(self, space: Space) -> int | None:
         """Return how many configurations it will propose at most; None where there is no end."""
         return None

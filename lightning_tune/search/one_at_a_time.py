@@ -65,6 +65,11 @@ class OneAtATimeSearch(Searcher):
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ArgumentError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
 
+    @property
+    def waits(self) -> bool:
+        """A round begins when the trials of the one before have ended."""
+        return True
+
     def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Wait | Done:
         """Return the first configuration of the current round that was not tried."""
         for key, candidates, groups in self._rounds(space, history):

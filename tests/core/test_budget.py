@@ -48,7 +48,7 @@ def test_other_words_teach(budget, unit, message):
     [
         (Budget(), 1, "1 epoch", "1"),
         (Budget(), 9, "9 epochs", "9"),
-        (Budget(unit="steps"), 120_000, "120,000 steps", "120000 steps"),
+        (Budget(unit="steps"), 120_000, "120,000 steps", "120,000 steps"),
         (Budget(unit="seconds"), 0.5, "0.5 seconds", "0.5 seconds"),
         (Budget(grows="data"), 1 / 3, "33.3% of the data", "33.3% of the data"),
         (Budget(grows="model.depth"), 4, "depth 4", "depth 4"),

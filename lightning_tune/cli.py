@@ -109,7 +109,8 @@ def _export(args: argparse.Namespace) -> str:
 
     if args.file.exists() and not args.overwrite:
         raise ArgumentError(f"{args.file} is there already: name another file, or add --overwrite.")
-    count = export(find_sweep(args.where, args.sweep).history, args.file)
+    sweep = find_sweep(args.where, args.sweep)
+    count = export(sweep.history, args.file, sweep.budget)
     return f"{count} trials written to {args.file}"
 
 

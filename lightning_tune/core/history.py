@@ -32,7 +32,7 @@ from lightning_tune.core.events import (
 )
 from lightning_tune.core.levels import Levels
 from lightning_tune.core.objective import Objective
-from lightning_tune.core.ranking import Ranking
+from lightning_tune.core.ranking import Key, Ranking
 from lightning_tune.core.rung import Measure, Rung, Share
 from lightning_tune.core.trial import Group, Report, Trial
 
@@ -81,7 +81,7 @@ class History:
         self._paused: dict[int, Trial] = {}
         self._ended: list[Group] = []
         self._with_files: set[int] = set()
-        self._ranking = Ranking(lambda number: self._groups[number].cost)
+        self._ranking = Ranking(self._key)
         self._counts: dict[str, int] = {}
         self._leg = array("q")
         self._step = array("d")
@@ -218,7 +218,8 @@ class History:
     def best_group(self) -> Group | None:
         """The complete group with the lowest cost, ties to the lower number.
 
-        None while nothing has a finite score.
+        Where legs train anew, of those whose score is of the largest budget. None while nothing has a finite
+        score.
         """
         ranked = self._ranking.sorted()
         return self._groups[ranked[0][1]] if ranked else None
@@ -228,6 +229,12 @@ class History:
         """The best trial: of the best group, the member with the lowest cost, ties to the lower number."""
         group = self.best_group
         return None if group is None else group.best_member
+
+    def _key(self, number: int) -> Key:
+        """Return what orders groups: where legs train anew, the budget of the score comes first."""
+        group = self._groups[number]
+        level = min((member.best_budget for member in group.members), default=0.0) if self.anew else 0.0
+        return -level, group.cost
 
     def leaders(self, count: int) -> list[Trial]:
         """Return the best members of the `count` best complete groups, best first."""

@@ -1,4 +1,4 @@
-"""The groups of a sweep in the order of their costs, brought up to date when somebody asks.
+"""The groups of a sweep, best first, brought up to date when somebody asks.
 
 A report only marks its group as changed, so that a million of them are folded quickly; a question sorts
 in what changed since the last one.
@@ -7,29 +7,34 @@ in what changed since the last one.
 import bisect
 import math
 from collections.abc import Callable
+from typing import TypeAlias
+
+Key: TypeAlias = tuple[float, float]
+"""What groups are sorted by: the budget of the score, negative where a larger one outranks all others (else
+0), then the cost."""
 
 
 class Ranking:
-    """Numbers sorted by (cost, number); infinite costs are left out.
+    """Numbers sorted by (key, number); infinite costs are left out.
 
     Args:
-        cost_of: returns the cost of a number as it is now.
+        key_of: returns the key of a number as it is now.
     """
 
     _REBUILD = 100
 
-    def __init__(self, cost_of: Callable[[int], float]) -> None:
-        self._cost_of = cost_of
-        self._sorted: list[tuple[float, int]] = []
-        self._entered: dict[int, float] = {}
+    def __init__(self, key_of: Callable[[int], Key]) -> None:
+        self._key_of = key_of
+        self._sorted: list[tuple[Key, int]] = []
+        self._entered: dict[int, Key] = {}
         self._changed: set[int] = set()
 
     def change(self, number: int) -> None:
-        """Note that a number is new or that its cost may have changed."""
+        """Note that a number is new or that its key may have changed."""
         self._changed.add(number)
 
-    def sorted(self) -> list[tuple[float, int]]:
-        """Return (cost, number), lowest cost first, ties by number."""
+    def sorted(self) -> list[tuple[Key, int]]:
+        """Return (key, number), best first, ties by number."""
         if len(self._changed) > self._REBUILD:
             self._rebuild()
         for number in self._changed:
@@ -38,15 +43,15 @@ class Ranking:
         return self._sorted
 
     def _rebuild(self) -> None:
-        costs = {number: self._cost_of(number) for number in self._entered.keys() | self._changed}
-        self._entered = {number: cost for number, cost in costs.items() if math.isfinite(cost)}
-        self._sorted = sorted((cost, number) for number, cost in self._entered.items())
+        keys = {number: self._key_of(number) for number in self._entered.keys() | self._changed}
+        self._entered = {number: key for number, key in keys.items() if math.isfinite(key[1])}
+        self._sorted = sorted((key, number) for number, key in self._entered.items())
         self._changed.clear()
 
     def _enter(self, number: int) -> None:
-        old, cost = self._entered.pop(number, math.inf), self._cost_of(number)
-        if math.isfinite(old):
+        old, key = self._entered.pop(number, None), self._key_of(number)
+        if old is not None:
             del self._sorted[bisect.bisect_left(self._sorted, (old, number))]
-        if math.isfinite(cost):
-            self._entered[number] = cost
-            bisect.insort(self._sorted, (cost, number))
+        if math.isfinite(key[1]):
+            self._entered[number] = key
+            bisect.insort(self._sorted, (key, number))

@@ -107,6 +107,14 @@ class Trial:
         return None if self.best_row is None else self._history.report(self.best_row).step
 
     @property
+    def best_budget(self) -> float:
+        """The budget of the leg in which the report that is the score was made; 0 without one."""
+        if self.best_row is None:
+            return 0.0
+        leg = self._history.report(self.best_row).leg
+        return next((begun.budget for begun in self.legs if begun.leg == leg), 0.0)
+
+    @property
     def budget(self) -> float:
         """The budget of the newest leg (0 before the first)."""
         return self.legs[-1].budget if self.legs else 0.0

@@ -112,7 +112,7 @@ def best_weights(reporting: Any, package: ModuleType) -> dict[str, Any]:
     """Return the checkpoint of a trial's best epoch; `load_from_checkpoint` reads it, given arguments."""
     return {
         "state_dict": reporting.weights,
-        "epoch": int(reporting.best_step),
+        "epoch": int(reporting.best_epoch),
         "global_step": 0,
         "pytorch-lightning_version": package.__version__,
     }

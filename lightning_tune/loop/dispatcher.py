@@ -85,6 +85,8 @@ class Dispatcher:
         """Record that a trial has paused."""
         paused = TrialPaused(trial=trial.number, leg=trial.leg, step=step, reason=reason, time=self.clock())
         self.journal.record(paused, durable=True)
+        if self.history.anew and step >= trial.budget:
+            self.keeper.outdate(trial)
 
     def stop(self, trial: Trial, reason: str) -> Retire:
         """End a paused trial; its loggers are told by whoever takes the task."""

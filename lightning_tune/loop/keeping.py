@@ -47,6 +47,15 @@ class Keeper:
         """Return whether a trial is now among the best of the sweep."""
         return trial in self._kept()
 
+    def outdate(self, trial: Trial) -> None:
+        """Delete what a trial no longer needs whose leg is over, where the next one trains anew.
+
+        That is the state to go on from, and the best weights of earlier legs.
+        """
+        for saved in list(trial.checkpoints.values()):
+            if saved.kind == "pause" or saved.leg < trial.leg:
+                self._delete(saved)
+
     def lend(self, parent: int, child: int) -> CheckpointSaved | None:
         """Copy a trial's newest checkpoint for one that starts from it; return it as its own, to record.
 

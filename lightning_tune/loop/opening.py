@@ -4,13 +4,11 @@ import itertools
 import re
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_tune.core.events import JSON, Config, Reported, SpaceDeclared
+from lightning_tune.core.events import JSON, Reported, SpaceDeclared
 from lightning_tune.core.history import History
-from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError, SweepExistsError
 from lightning_tune.store import Store, SweepRecord, open_store
@@ -37,11 +35,8 @@ def sweep_folder(root_dir: str | Path, name: str | None) -> tuple[str, Path]:
     Raises:
         ArgumentError: a name that cannot be a folder's, or a root that cannot be written.
     """
-    if name is not None and not _NAME.fullmatch(name):
-        raise ArgumentError(
-            "`name` must be 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit, "
-            f"got {name!r}."
-        )
+    if name is not None:
+        check_name(name)
     root = Path(root_dir)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -54,6 +49,19 @@ def sweep_folder(root_dir: str | Path, name: str | None) -> tuple[str, Path]:
     return chosen, root / chosen
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that cannot be a folder's.
+
+    Raises:
+        ArgumentError: saying what it may be.
+    """
+    if not _NAME.fullmatch(name):
+        raise ArgumentError(
+            "`name` must be 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit, "
+            f"got {name!r}."
+        )
+
+
 def open_sweep(
     *,
     name: str,
@@ -61,21 +69,17 @@ def open_sweep(
     store: Store,
     spec: dict[str, JSON],
     space: Space,
-    objective: Objective,
-    repeats: int,
-    constraint: Callable[[Config], bool] | None,
-    anew: bool,
+    history: History,
     amend: bool,
     overwrite: bool,
 ) -> OpenSweep:
-    """Find or make a sweep. The caller holds the right to run it.
+    """Find or make a sweep, and fold it into `history`, an empty one. The caller holds the right to run it.
 
     Raises:
         SweepExistsError: it is there with something else that may not change; the message shows the
         difference.
     """
     record = store.sweep(name)
-    history = History(objective, repeats, constraint, anew)
     if record is not None and not overwrite and _matters(store, record, spec, space):
         differences = _differences(record.spec, spec)
         if not differences:

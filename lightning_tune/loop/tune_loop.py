@@ -1,35 +1,23 @@
 """`TuneLoop`: a search around the Trainer."""
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from lightning_tune.core.budget import Budget
-from lightning_tune.core.events import JSON, Config
-from lightning_tune.core.history import History
-from lightning_tune.core.objective import Objective
+from lightning_tune.core.events import Config
 from lightning_tune.core.space import Space
-from lightning_tune.errors import ArgumentError
 from lightning_tune.execute import Executor
-from lightning_tune.loop.checks import executor_of, not_negative, whole
-from lightning_tune.loop.choices import search_and_schedule
-from lightning_tune.loop.coordinator import Coordinator
-from lightning_tune.loop.dispatcher import Dispatcher
+from lightning_tune.loop.checks import executor_of, not_negative
 from lightning_tune.loop.environment import Signals, from_environment, undisturbed
-from lightning_tune.loop.failures import FailurePolicy
 from lightning_tune.loop.files import SweepFiles
-from lightning_tune.loop.journal import Journal
-from lightning_tune.loop.keeping import Keeper
-from lightning_tune.loop.limits import Duration, Limits
+from lightning_tune.loop.limits import Duration
 from lightning_tune.loop.opening import (
     OpenSweep,
+    check_name,
     check_owner,
     claim,
-    open_sweep,
     resumed_note,
     store_of,
     sweep_folder,
@@ -37,16 +25,13 @@ from lightning_tune.loop.opening import (
 from lightning_tune.loop.plan import Plan, make_plan
 from lightning_tune.loop.result import Result
 from lightning_tune.loop.runner import TrialRunner
-from lightning_tune.loop.session import open_session
+from lightning_tune.loop.settings import Score, SweepSettings
 from lightning_tune.loop.trainers import loggers_of
 from lightning_tune.schedule import Scheduler
 from lightning_tune.search import Searcher
 from lightning_tune.store import Store
 from lightning_tune.track.loggers import TrialLoggers
 from lightning_tune.track.screen import Mode, Screen, make_screen
-
-Score = Literal["best", "last"] | Callable[[tuple[float, ...]], float]
-_SPEC_FORMAT = 1
 
 
 class TuneLoop:
@@ -154,34 +139,30 @@ class TuneLoop:
         overwrite: bool = False,
         dry_run: bool = False,
     ) -> None:
-        self.space = space if isinstance(space, Space) else Space(space)
-        self.objective = Objective.of(monitor, mode, score)
-        if not self.objective.scalar:
-            raise ArgumentError(
-                f"`monitor` names {len(self.objective.monitor)} metrics: pass `score=` a callable that "
-                "makes one number of their values (lower is better)."
-            )
-        for sentence in self.objective.suspicions():
-            warnings.warn(sentence, stacklevel=3)
-        self.search, self.schedule = search_and_schedule(search, schedule)
-        self.limits = Limits.of(
-            max_trials=max_trials, max_time=max_time, target=target, patience=patience, min_delta=min_delta
-        )
-        self.repeats = whole("repeats", repeats, 1)
-        self.seed = whole("seed", seed, 0)
         self.baseline = baseline
-        if constraint is not None and not callable(constraint):
-            raise ArgumentError(
-                f"`constraint` must be a callable `config -> bool`, or None, got {constraint!r}."
-            )
-        self.constraint = constraint
-        if self.repeats > 1 and not self.schedule.allows_repeats:
-            raise ArgumentError(
-                f"`repeats` must be 1 with {type(self.schedule).__name__}, which compares trials while they "
-                f"train, got {self.repeats}."
-            )
+        self.settings = SweepSettings.of(
+            space,
+            monitor=monitor,
+            mode=mode,
+            score=score,
+            search=search,
+            schedule=schedule,
+            max_trials=max_trials,
+            max_time=max_time,
+            target=target,
+            patience=patience,
+            min_delta=min_delta,
+            repeats=repeats,
+            seed=seed,
+            constraint=constraint,
+            budget=budget,
+            budget_unit=budget_unit,
+            keep_checkpoints=keep_checkpoints,
+            max_failures=max_failures,
+            amend=amend,
+            overwrite=overwrite,
+        )
         self.executor = executor_of(workers, executor, devices_per_trial)
-        self.budget = Budget.of(budget, budget_unit)
         self.devices_per_trial = devices_per_trial
         self.verbose = verbose
         self.trainer = trainer
@@ -189,13 +170,13 @@ class TuneLoop:
         self.store = store
         self.root_dir = root_dir
         self.name = name
-        self.keep_checkpoints = whole("keep_checkpoints", keep_checkpoints, 0)
         self.checkpoint_every_s = not_negative("checkpoint_every_s", checkpoint_every_s)
-        self.max_failures = max_failures
-        FailurePolicy.of(max_failures, max_trials)
-        self.amend = amend
-        self.overwrite = overwrite
         self.dry_run = dry_run
+
+    @property
+    def space(self) -> Space:
+        """The search space."""
+        return self.settings.space
 
     def fit(
         self, model: Any, train_dataloaders: Any = None, val_dataloaders: Any = None, datamodule: Any = None
@@ -221,8 +202,10 @@ class TuneLoop:
             StoreError: the store cannot be read or written.
         """
         plan = self._plan(model, train_dataloaders, val_dataloaders, datamodule)
+        settings = self.settings.fitted(plan.schedule, plan.budget, plan.baselines)
+        notes = [*plan.notes, *plan.schedule.notes()]
         if self.dry_run:
-            return self._dry(plan)
+            return self._dry(settings, notes)
         name, folder = sweep_folder(self.root_dir, self.name)
         loggers = TrialLoggers(
             loggers_of(self.trainer) if self.logger is True else self.logger,
@@ -235,33 +218,29 @@ class TuneLoop:
         with ExitStack() as stack:
             store = self._open_store(stack, folder)
             stack.enter_context(store.hold(name))
-            sweep = self._open_sweep(name, folder, store, plan)
+            sweep = self._open_sweep(settings, name, folder, store)
             stack.enter_context(undisturbed())
-            screen = self._screen(stack, plan)
-            coordinator = self._coordinator(plan, sweep, screen)
-            screen.start(f"sweep {sweep.name}: {self._cost(plan)}. In {sweep.folder}")
-            for note in [*resumed_note(sweep), *plan.notes, *plan.schedule.notes()]:
+            screen = self._screen(stack, settings, plan.max_epochs)
+            coordinator = settings.coordinator(
+                sweep, baselines=plan.baselines, listeners=[screen], provenance=plan.settings
+            )
+            screen.start(f"sweep {name}: {settings.cost}. In {folder}")
+            for note in [*resumed_note(sweep), *notes]:
                 screen.note(note)
             stack.enter_context(Signals(coordinator.interrupt).owned())
             reason = self.executor.run(coordinator, self._runner(plan, sweep, loggers))
             if not coordinator.interrupted:
                 coordinator.failures.check_any_succeeded(sweep.history)
-            result = Result(
-                name=name,
-                folder=folder,
-                reason=reason,
-                space=self.space,
-                history=sweep.history,
-                budget=plan.budget,
-            )
-            self._farewell(screen, result)
+            result = settings.result(name, folder, reason, sweep.history)
+            for line in [*settings.search.summary(settings.space, result.history), f"ended: {reason}"]:
+                screen.note(line)
         return result
 
     # -- the parts of the sentence above
 
     def _plan(self, model: Any, train: Any, validation: Any, datamodule: Any) -> Plan:
-        plan = make_plan(
-            space=self.space,
+        return make_plan(
+            space=self.settings.space,
             model=model,
             train_dataloaders=train,
             val_dataloaders=validation,
@@ -270,20 +249,22 @@ class TuneLoop:
             baseline=self.baseline,
             devices=self.devices_per_trial,
             verbose=self.verbose,
-            schedule=self.schedule,
-            budget=self.budget,
+            schedule=self.settings.schedule,
+            budget=self.settings.budget,
         )
-        for baseline in plan.baselines:
-            if self.constraint is not None and not self.constraint(dict(baseline)):
-                raise ArgumentError(f"`constraint` refuses the baseline {self.space.describe(baseline)}.")
-        limited = (self.limits.max_trials, self.limits.max_time_s, self.limits.target, self.limits.patience)
-        endless = self.search.size(self.space) is None and plan.schedule.num_trials is None
-        if endless and all(limit is None for limit in limited):
-            raise ArgumentError(
-                f"nothing ends this sweep: {type(self.search).__name__} has no end of its own. Give "
-                "`max_trials=`, `max_time=`, `target=` or `patience=`."
-            )
-        return plan
+
+    def _dry(self, settings: SweepSettings, notes: Sequence[str]) -> Result:
+        """Say what the sweep would cost."""
+        if self.name is not None:
+            check_name(self.name)
+        screen = make_screen(
+            "plain", space=settings.space, objective=settings.objective, max_trials=None, max_epochs=None
+        )
+        screen.start(f"dry run: {settings.cost}")
+        for note in notes:
+            screen.note(note)
+        name = self.name or ""
+        return settings.result(name, Path(self.root_dir) / name, "dry run", settings.history())
 
     def _open_store(self, stack: ExitStack, folder: Path) -> Store:
         store = store_of(self.store, folder)
@@ -291,91 +272,12 @@ class TuneLoop:
             stack.enter_context(store)
         return store
 
-    def _dry(self, plan: Plan) -> Result:
-        """Say what the sweep would cost."""
-        screen = make_screen(
-            "plain", space=self.space, objective=self.objective, max_trials=None, max_epochs=None
-        )
-        screen.start(f"dry run: {self._cost(plan)}")
-        for note in [*plan.notes, *plan.schedule.notes()]:
-            screen.note(note)
-        history = History(self.objective, self.repeats)
-        folder = Path(self.root_dir) / (self.name or "")
-        return Result(
-            name=self.name or "",
-            folder=folder,
-            reason="dry run",
-            space=self.space,
-            history=history,
-            budget=plan.budget,
-        )
-
-    def _cost(self, plan: Plan) -> str:
-        return plan.schedule.cost(self._num_trials(plan), self.repeats)
-
-    def _open_sweep(self, name: str, folder: Path, store: Store, plan: Plan) -> OpenSweep:
-        if not self.overwrite:
+    def _open_sweep(self, settings: SweepSettings, name: str, folder: Path, store: Store) -> OpenSweep:
+        if not settings.overwrite:
             check_owner(folder, name, store)
-        sweep = open_sweep(
-            name=name,
-            folder=folder,
-            store=store,
-            spec=self._spec(plan),
-            space=self.space,
-            objective=self.objective,
-            repeats=self.repeats,
-            constraint=self.constraint,
-            anew=not self.budget.resumes,
-            amend=self.amend,
-            overwrite=self.overwrite,
-        )
+        sweep = settings.open(name, folder, store)
         claim(folder, name, store)
         return sweep
-
-    def _spec(self, plan: Plan) -> dict[str, JSON]:
-        """Return what may not change when the sweep is resumed."""
-        score = self.objective.score
-        return {
-            "format": _SPEC_FORMAT,
-            "monitor": list(self.objective.monitor),
-            "mode": list(self.objective.mode),
-            "score": score if isinstance(score, str) else getattr(score, "__qualname__", "callable"),
-            "search": self.search.describe(),
-            "schedule": plan.schedule.record(),
-            "seed": self.seed,
-            "repeats": self.repeats,
-            "budget": self.budget.grows,
-            "budget_unit": self.budget.unit,
-        }
-
-    def _coordinator(self, plan: Plan, sweep: OpenSweep, screen: Screen) -> Coordinator:
-        files = SweepFiles(sweep.folder)
-        limits = self.limits
-        if limits.max_trials is None:
-            limits = replace(limits, max_trials=plan.schedule.num_trials)
-        journal = Journal(name=sweep.name, store=sweep.store, history=sweep.history, listeners=[screen])
-        open_session(journal, plan.settings)
-        keeper = Keeper(journal=journal, files=files, keep=self.keep_checkpoints)
-        keeper.tidy()
-        dispatcher = Dispatcher(
-            journal=journal,
-            keeper=keeper,
-            space=self.space,
-            search=self.search,
-            schedule=plan.schedule,
-            limits=limits,
-            seed=self.seed,
-            budget=plan.budget,
-            baselines=plan.baselines,
-        )
-        return Coordinator(
-            journal=journal,
-            keeper=keeper,
-            dispatcher=dispatcher,
-            schedule=plan.schedule,
-            limits=limits,
-            failures=FailurePolicy.of(self.max_failures, limits.max_trials),
-        )
 
     def _runner(self, plan: Plan, sweep: OpenSweep, loggers: TrialLoggers) -> TrialRunner:
         return TrialRunner(
@@ -385,34 +287,23 @@ class TuneLoop:
             data=plan.data,
             trainer=plan.trainer,
             loaders=plan.loaders,
-            objective=self.objective,
+            objective=self.settings.objective,
             budget=plan.budget,
             loggers=loggers,
             files=SweepFiles(sweep.folder),
             checkpoint_every_s=self.checkpoint_every_s,
-            seed=self.seed,
+            seed=self.settings.seed,
             verbose=self.verbose,
         )
 
-    def _screen(self, stack: ExitStack, plan: Plan) -> Screen:
+    def _screen(self, stack: ExitStack, settings: SweepSettings, max_epochs: float) -> Screen:
         screen = make_screen(
             cast(Mode, os.environ.get("LIGHTNING_TUNE_SCREEN", "auto")),
-            space=self.space,
-            objective=self.objective,
-            max_trials=self._num_trials(plan),
-            max_epochs=plan.max_epochs,
-            budget=plan.budget,
+            space=settings.space,
+            objective=settings.objective,
+            max_trials=settings.num_trials,
+            max_epochs=max_epochs,
+            budget=settings.budget,
         )
         stack.callback(screen.close)
         return screen
-
-    def _num_trials(self, plan: Plan) -> int | None:
-        """Return how many configurations there will be at most, as far as one can tell."""
-        most = self.limits.max_trials or plan.schedule.num_trials
-        return min(
-            (bound for bound in (most, self.search.size(self.space)) if bound is not None), default=None
-        )
-
-    def _farewell(self, screen: Screen, result: Result) -> None:
-        for line in [*self.search.summary(self.space, result.history), f"ended: {result.reason}"]:
-            screen.note(line)

@@ -113,10 +113,7 @@ def make_coordinator(
         store=store,
         spec={"seed": seed},
         space=space,
-        objective=Objective.of("value", mode),
-        repeats=repeats,
-        constraint=constraint,
-        anew=not budget.resumes,
+        history=History(Objective.of("value", mode), repeats, constraint, anew=not budget.resumes),
         amend=False,
         overwrite=False,
     )

@@ -173,8 +173,11 @@ class Tally:
             self._rank(trial, history)
 
     def _rank(self, trial: Trial, history: History) -> None:
-        """Keep the leaders; only a leader that failed, or repeats, need the history's own ranking."""
-        if history.repeats > 1 or (trial in self.leaders and not math.isfinite(trial.cost)):
+        """Keep the leaders.
+
+        Only a leader that failed, repeats, and legs that train anew need the history's own ranking.
+        """
+        if history.repeats > 1 or history.anew or (trial in self.leaders and not math.isfinite(trial.cost)):
             self.leaders = history.leaders(_LEADERS)
         elif math.isfinite(trial.cost):
             others = [leader for leader in self.leaders if leader is not trial]

@@ -271,3 +271,12 @@ def test_best_and_leaders_equal_a_scan_of_everything(reports, mode, score):
         order = sorted((c, t) for t, c in costs.items() if math.isfinite(c) and t not in failed)
         assert [leader.number for leader in history.leaders(3)] == [t for _, t in order[:3]]
         assert (history.best.number if history.best else None) == (order[0][1] if order else None)
+
+
+def test_where_legs_train_anew_a_score_of_a_larger_budget_comes_first():
+    history = History(Objective.of("loss"), anew=True)
+    events = [started(0), leg(0, budget=0.5), report(0, 0.5, 1.0), started(1), leg(1, budget=0.5)]
+    events += [report(1, 0.5, 2.0), leg(1, 1, 1.0), report(1, 0.25, 5.0, leg=1)]
+    history.extend(numbered(*events))
+    assert [trial.number for trial in history.leaders(2)] == [1, 0]
+    assert history.best.score == 5.0

@@ -156,3 +156,18 @@ def test_the_running_mean_is_over_all_reports_up_to_the_level():
     for step, value in ((1.0, 0.25), (2.0, 0.75), (3.0, 8.0)):
         fold(Reported, trial=0, leg=0, step=step, value=value)
     assert history.rung(2.0, measure="mean").ranked == [(pytest.approx(-0.5), 0)]
+
+
+def test_a_repeat_that_ended_short_of_a_level_holds_its_place_where_its_sibling_goes_on():
+    history = History(Objective.of("loss"), repeats=2)
+    fold, rung = make(history), history.rung(3.0)
+    start(fold, 0, 1.0)
+    start(fold, 1, 1.0, group=0)
+    fold(Reported, trial=0, leg=0, step=1.0, value=1.0)
+    fold(TrialEnded, trial=0, leg=0, step=1.0, state="completed", reason="early")
+    fold(Reported, trial=1, leg=0, step=1.0, value=2.0)
+    fold(TrialPaused, trial=1, leg=0, step=1.0, reason="rung")
+    assert history.rung(1.0).waiting == [(1.5, 0)]
+    fold(LegStarted, trial=1, leg=1, budget=3.0)
+    fold(Reported, trial=1, leg=1, step=3.0, value=0.0)
+    assert rung.ranked == [(0.5, 0)]

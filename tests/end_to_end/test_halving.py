@@ -8,6 +8,7 @@ import torch
 
 from lightning_tune import Float, Int, TuneLoop
 from lightning_tune.errors import ArgumentError, SweepExistsError
+from lightning_tune.loop.settings import SweepSettings
 from lightning_tune.schedule import ASHA, Hyperband, SuccessiveHalving
 from lightning_tune.testing.models import tiny_data, tiny_module
 
@@ -78,27 +79,30 @@ def test_a_promoted_trial_equals_one_that_was_never_paused(tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_the_disk_holds_what_may_be_promoted_and_the_best(tmp_path):
+def listen(monkeypatch, listener):
+    """Let a listener hear of every event of the sweeps to come."""
+    original = SweepSettings.coordinator
+
+    def watched(self, sweep, **given):
+        return original(self, sweep, **{**given, "listeners": [listener]})
+
+    monkeypatch.setattr(SweepSettings, "coordinator", watched)
+
+
+def test_the_disk_holds_what_may_be_promoted_and_the_best(tmp_path, monkeypatch):
     """At any time there are no more files of paused trials than trials that wait at a rung."""
-    sweep, most = loop(tmp_path, schedule=SuccessiveHalving(9, 1, 3)), []
-    original = sweep._coordinator
+    most = []
 
-    def watched(*args):
-        coordinator = original(*args)
+    def look(event, history):
+        paused = {trial.number for trial in history if trial.state in ("paused", "running")}
+        there = {int(path.parent.name) for path in tmp_path.rglob("pause-*.ckpt")}
+        kept = {trial.number for trial in history.leaders(1)}
+        most.append(len(there))
+        if type(event).__name__ in ("LegStarted", "Reported"):  # a file goes right after its trial's end
+            assert there <= paused | kept
 
-        def look(event, history):
-            paused = {trial.number for trial in history if trial.state in ("paused", "running")}
-            there = {int(path.parent.name) for path in tmp_path.rglob("pause-*.ckpt")}
-            kept = {trial.number for trial in history.leaders(1)}
-            most.append(len(there))
-            if type(event).__name__ in ("LegStarted", "Reported"):  # a file goes right after its trial's end
-                assert there <= paused | kept
-
-        coordinator.journal.listeners = [look]
-        return coordinator
-
-    sweep._coordinator = watched
-    result = sweep.fit(Tiny, datamodule=TinyData)
+    listen(monkeypatch, look)
+    result = fit(tmp_path, schedule=SuccessiveHalving(9, 1, 3))
     assert max(most) == 9
     names = sorted(path.name for path in tmp_path.rglob("*.ckpt"))
     assert names == [f"best-2-{result.best.best_epoch:g}.ckpt", "last-2-9.ckpt"]
@@ -122,25 +126,17 @@ def test_the_best_trial_may_be_one_that_was_stopped(tmp_path):
     assert module.lr == result.best.config["lr"]
 
 
-def test_a_damaged_checkpoint_of_a_promoted_trial_costs_epochs_alone(tmp_path):
+def test_a_damaged_checkpoint_of_a_promoted_trial_costs_epochs_alone(tmp_path, monkeypatch):
     expected = fit(tmp_path, name="whole", schedule=SuccessiveHalving(4, 1, 2))
     Count.trained = Counter()
-    sweep = loop(tmp_path, schedule=SuccessiveHalving(4, 1, 2))
-    original = sweep._coordinator
 
-    def damaging(*args):
-        coordinator = original(*args)
+    def damage(event, history):
+        if type(event).__name__ == "LegStarted" and event.leg == 1:
+            (tmp_path / "s" / event.checkpoint).write_bytes(b"gone")
 
-        def damage(event, history):
-            if type(event).__name__ == "LegStarted" and event.leg == 1:
-                (tmp_path / "s" / event.checkpoint).write_bytes(b"gone")
-
-        coordinator.journal.listeners = [damage]
-        return coordinator
-
-    sweep._coordinator = damaging
+    listen(monkeypatch, damage)
     with pytest.warns(UserWarning, match="starts again from nothing: checkpoint .* has 4 bytes"):
-        result = sweep.fit(Tiny, datamodule=TinyData)
+        result = fit(tmp_path, schedule=SuccessiveHalving(4, 1, 2))
     for trial, other in zip(result.trials, expected.trials, strict=True):
         assert [(r.step, r.values) for r in trial.reports] == [(r.step, r.values) for r in other.reports]
         assert trial.state == other.state

@@ -3,6 +3,7 @@ import stat
 import pytest
 
 from lightning_tune.core.events import LegStarted, Reported, SpaceDeclared, TrialStarted
+from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Float, Space
 from lightning_tune.errors import ArgumentError, SweepExistsError
@@ -20,10 +21,7 @@ def opened(store, tmp_path, space=NARROW, spec=None, **given):
         store=store,
         spec={"seed": 0, "mode": ["min"]} if spec is None else spec,
         space=space,
-        objective=Objective.of("loss"),
-        repeats=1,
-        constraint=None,
-        anew=False,
+        history=History(Objective.of("loss")),
         **settings,
     )
 

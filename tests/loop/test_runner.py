@@ -56,7 +56,7 @@ def runner_of(tmp_path, model=Tiny, **given):
     plan = loop._plan(model, None, None, TinyData)
     sweep = open_sweep(
         name="s", folder=tmp_path, store=MemoryStore(), spec={}, space=Space({"lr": Float(0, 1)}),
-        objective=loop.objective, repeats=1, constraint=None, anew=False, amend=False, overwrite=False,
+        history=loop.settings.history(), amend=False, overwrite=False,
     )  # fmt: skip
     loggers = TrialLoggers(loop.logger, package=plan.package, sweep="s", root=tmp_path)
     return loop._runner(plan, sweep, loggers)

@@ -297,7 +297,7 @@ def test_environment_variables_fill_in_what_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTNING_TUNE_MAX_TRIALS", "7")
     monkeypatch.setenv("LIGHTNING_TUNE_SEED", "5")
     made = TuneLoop(SPACE, monitor="val_acc", mode="max", seed=2)
-    assert (made.limits.max_trials, made.seed) == (7, 2)
+    assert (made.settings.limits.max_trials, made.settings.seed) == (7, 2)
     monkeypatch.setenv("LIGHTNING_TUNE_MAX_TRIALS", "[")
     with pytest.raises(ArgumentError, match="LIGHTNING_TUNE_MAX_TRIALS must be YAML"):
         TuneLoop(SPACE, monitor="val_acc", mode="max")

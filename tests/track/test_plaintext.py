@@ -121,7 +121,7 @@ DATA, DEPTH = Budget(grows="data"), Budget(grows="model.depth")
         (Budget(), 2.5, 9.0, ("epoch", "2.5 epochs", "2.5/9", "2.5 epochs")),
         (Budget(), 1.0, 9.0, ("epoch", "1 epoch", "1/9", "1 epoch")),
         (STEPS, 1200.0000000000002, 9000.0, ("step", "1200 steps", "1200/9000", "1200 steps")),
-        (STEPS, 12_345.0, 90_000.0, ("step", "12,345 steps", "12345/90000", "12,345 steps")),
+        (STEPS, 12_345.0, 90_000.0, ("step", "12,345 steps", "12,345/90,000", "12,345 steps")),
         (SECONDS, 12.34567, 60.0, ("second", "12.3 seconds", "12.3/60", "12.3 seconds")),
         (SECONDS, 4321.9, 9000.0, ("second", "4322 seconds", "4322/9000", "4322 seconds")),
         (DATA, 1 / 12, 0.25, ("data", "25% of the data", "8.33%/25%", "0.0833 full trainings")),

@@ -1,0 +1,155 @@
+"""Tree-structured Parzen estimators: where good trials are dense and all others are not.
+
+Bergstra, Bardenet, Bengio & Kégl, *Algorithms for Hyper-Parameter Optimization*, NeurIPS 2011;
+multivariate, and with the highest rung of a halving as its data, in Falkner, Klein & Hutter, *BOHB*, ICML
+2018; what its parts are good for in Watanabe, *Tree-Structured Parzen Estimator: Understanding Its
+Algorithm Components*, 2023.
+
+In a space with branches, which branch to try is drawn from the good trials of all branches, and where in it
+is decided by the trials of that branch alone: none is given up for its first trials, or for want of a
+narrow peak.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightning_tune.core.decision import Done
+from lightning_tune.core.events import Config
+from lightning_tune.core.history import History
+from lightning_tune.core.space import Space
+from lightning_tune.errors import ArgumentError
+from lightning_tune.search.axes import Axes, axes_of
+from lightning_tune.search.bandwidths import good_density, rest_density
+from lightning_tune.search.base import Searcher
+from lightning_tune.search.ledger import Indices, Matrix, Vector, read
+from lightning_tune.search.parzen import Parzen
+from lightning_tune.search.random import RandomSearch
+
+_MAX_GOOD = 25
+_MAX_REST = 1000
+"""Of the trials that are not good, at most so many, the newest, are looked at."""
+_OWN = 6
+"""A branch with fewer scored trials is searched with what is known of all branches."""
+_ROUNDS = 4
+"""Draws of all candidates, before random search is asked."""
+
+
+@dataclass(frozen=True)
+class TPESearch(Searcher):
+    """Draw candidates near the good trials, and try the one with the best chance of being one of them.
+
+    A candidate's worth is the density of the good trials there over that of all others. Running trials
+    count among the others until they have a score, so that parallel workers look elsewhere, and so do
+    failed ones. Under a schedule that stops trials early, the highest rung that enough trials have reached
+    decides who is good: with `schedule="hyperband"` this is BOHB. The kernels are multivariate.
+
+    Args:
+        startup: so many trials are random before the first that learns, at least 2.
+        good: the share of trials that count as good, above 0 and below 1 (25 at most are looked at).
+        candidates: drawn for each suggestion, at least 1.
+
+    Raises:
+        ArgumentError: an argument out of these bounds.
+
+    Example:
+        >>> from lightning_tune.core.space import Float
+        >>> from lightning_tune.testing.functions import run_function
+        >>> space = {"x": Float(-5, 5), "y": Float(-5, 5)}
+        >>> bowl = lambda config, step: (config["x"] - 1) ** 2 + (config["y"] + 2) ** 2
+        >>> history = run_function(space, TPESearch(), bowl, max_trials=60)
+        >>> history.best.score < 0.1
+        True
+    """
+
+    startup: int = 6
+    good: float = 0.1
+    candidates: int = 48
+
+    def __post_init__(self) -> None:
+        for name, least in (("startup", 2), ("candidates", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ArgumentError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+        if isinstance(self.good, bool) or not isinstance(self.good, int | float) or not 0 < self.good < 1:
+            raise ArgumentError(f"`good` must be a share above 0 and below 1, got {self.good!r}.")
+
+    def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Done:
+        """Return the best candidate that was not tried and is allowed."""
+        ledger = read(space, history)
+        if len(ledger) < self.startup or ledger.scored.sum() < 3:
+            return RandomSearch().suggest(space, history, rng)
+        axes = axes_of(space)
+        costs = ledger.decisive(least=max(_OWN, min(axes.size + 1, 20)))
+        for point in self._candidates(axes, ledger.points, costs, rng):
+            config = axes.encoding.decode(point)
+            if history.find(config) is None and history.allows(config):
+                return config
+        return RandomSearch().suggest(space, history, rng)
+
+    def size(self, space: Space) -> int | None:
+        """Return the number of configurations of a finite space."""
+        return space.cardinality
+
+    def _candidates(
+        self, axes: Axes, points: Matrix, costs: Vector, rng: np.random.Generator
+    ) -> "Candidates":
+        good, rest = self._densities(axes, points, costs)
+        fixed = np.full(axes.size, np.nan)
+        if len(axes.branching):
+            drawn = good.draw(1, rng)
+            same = (axes.structure(points) == axes.structure(axes.masked(drawn))).all(axis=1)
+            fixed[axes.branching] = drawn[0, axes.branching]
+            if np.isfinite(costs[same]).sum() >= _OWN:
+                good, rest = self._densities(axes, points[same], costs[same])
+        return Candidates(axes, good, rest, fixed, self.candidates, rng)
+
+    def _densities(self, axes: Axes, points: Matrix, costs: Vector) -> tuple[Parzen, Parzen]:
+        """Return the densities of the good trials and of all others."""
+        good, rest = split(costs, self.good)
+        return good_density(axes, points[good]), rest_density(axes, points[rest])
+
+
+def split(costs: Vector, share: float) -> tuple[Indices, Indices]:
+    """Return the indices of the good trials, best first, and of all others, oldest first.
+
+    Args:
+        costs: (num_trials,), lower is better, +inf of those that cannot be good; at least one is finite.
+        share: of those with a finite cost that are good: at least 2 where there are 3.
+    """
+    scored = int(np.isfinite(costs).sum())
+    number = min(math.ceil(share * scored), _MAX_GOOD)
+    number = max(min(max(number, 2), scored - 1), 1)
+    order = np.argsort(costs, kind="stable")
+    return order[:number], np.sort(order[number:])[-_MAX_REST:]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Points drawn from the good density, a round at a time, those first that are likeliest good.
+
+    Attributes:
+        axes: those of the space.
+        good: the density they are drawn from.
+        rest: the one they should avoid.
+        fixed: (num_axes,), values that all of them have; NaN where they may differ.
+        number: drawn in a round.
+        rng: what they are drawn with.
+    """
+
+    axes: Axes
+    good: Parzen
+    rest: Parzen
+    fixed: Vector
+    number: int
+    rng: np.random.Generator
+
+    def __iter__(self) -> Iterator[Vector]:
+        for _ in range(_ROUNDS):
+            drawn = self.good.draw(self.number, self.rng)
+            drawn = np.where(np.isnan(self.fixed), drawn, self.fixed)
+            points = self.axes.masked(drawn)
+            worth = self.good.log_density(points) - self.rest.log_density(points)
+            yield from points[np.argsort(-worth, kind="stable")]

@@ -105,17 +105,18 @@ def see(layout: Layout, history: History) -> Seen:
 
 def _outcomes(history: History, group: Group, budgets: Sequence[float]) -> list[tuple[float, float]]:
     """Return (budget, cost) at every level that a group reached; one that failed did so for good."""
-    top = budgets[-1] if budgets else 1.0
-    if group.state == "failed":
-        return [(top, math.inf)]
+    state = group.state
+    if state == "failed":
+        return [(budgets[-1] if budgets else 1.0, math.inf)]
+    if state == "completed" and len(budgets) == 1:
+        return [(budgets[0], _best(group))]
     found = []
     for budget in budgets:
         if not history.reached(group, budget):
             break
         found.append((budget, history.cost_at(group, budget)))
-    if group.ended and not found:  # stopped on the way to the first level
-        found.append((min(group.budget, max(member.step for member in group.members)), _best(group)))
-    elif group.state == "stopped" and (step := max(member.step for member in group.members)) > found[-1][0]:
+    step = max(member.step for member in group.members)
+    if state == "stopped" and step > (found[-1][0] if found else 0.0):  # on the way to the next level
         found.append((step, _best(group)))
     return found
 

@@ -10,7 +10,7 @@ column.
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,14 @@ class Layout:
         self._bent = np.zeros(self.axes, dtype=np.bool_)
         self._bent[[*self._parents, *loose]] = True
         self.owner = np.repeat(np.arange(self.axes), [self._width(axis) for axis in range(self.axes)])
+
+    @cached_property
+    def all_points(self) -> Matrix | None:
+        """Every point of a small finite space, of shape (num, axes); None where there are over `FINE`."""
+        size = self.encoding.space.cardinality
+        if size is None or size > FINE:
+            return None
+        return np.array([self.encoding.encode(config) for config in self.encoding.space.grid(size)])
 
     def settle(self, points: Matrix) -> Matrix:
         """Return points at the nearest values of their axes, NaN where an axis does not exist."""

@@ -54,6 +54,9 @@ class Maximiser:
     # -- candidates
 
     def _spread(self) -> Matrix:
+        """Return points all over the space: the whole of a small finite one."""
+        if self.layout.all_points is not None:
+            return self.layout.all_points
         return self.layout.settle(quasi_random(SPREAD, self.layout.axes, self.rng))
 
     def _around(self, anchors: Matrix) -> Matrix:
@@ -73,14 +76,11 @@ class Maximiser:
         """Return the best admissible candidates, no two of them close to each other."""
         features = self.layout.features(candidates)
         chosen: list[int] = []
-        refused = 0
         for index in np.argsort(-values, kind="stable"):
             if chosen and ((features[chosen] - features[index]) ** 2).sum(1).min() < 0.01 * self.layout.axes:
                 continue
             if self.admissible(candidates[index]):
                 chosen.append(int(index))
-            elif (refused := refused + 1) > len(candidates):
-                break
             if len(chosen) == CLIMBS:
                 break
         return chosen

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lightning_tune.core.space import Choice, Float, Space
-from lightning_tune.schedule import SuccessiveHalving
+from lightning_tune.schedule import MedianStopping, SuccessiveHalving
 from lightning_tune.search import RandomSearch
 from lightning_tune.search.gp.data import Rows, see
 from lightning_tune.search.gp.layout import layout_of
@@ -51,6 +51,24 @@ def test_failures_are_infinite_at_the_largest_budget():
     bad = (seen.rows.points[:, 0] < 0.5) | (seen.rows.points[:, 0] > 0.9)
     assert np.isinf(seen.rows.costs).tolist() == bad.tolist()
     assert seen.rows.levels.tolist() == [1.0] * 20
+
+
+def test_a_trial_that_was_stopped_between_two_rungs_teaches_where_it_stood():
+    history = run_function(
+        SPACE,
+        RandomSearch(),
+        lambda c, step: c["x"] + 1 / step,
+        max_trials=12,
+        max_budget=8,
+        schedule=MedianStopping(min_trials=3, min_budget=2),
+    )
+    stopped = [trial for trial in history if trial.state == "stopped"]
+    assert stopped
+    seen = see(layout_of(SPACE), history)
+    assert len(seen.rows) == 12
+    places = [trial.number for trial in stopped]
+    np.testing.assert_allclose(seen.rows.costs[places], [trial.cost for trial in stopped])
+    assert seen.rows.levels[places].max() < 1.0
 
 
 def test_running_trials_are_pending():

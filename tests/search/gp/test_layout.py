@@ -103,3 +103,12 @@ def test_a_loose_axis_may_be_missing():
     assert np.isfinite(columns).all()
     apart = cdist(columns, columns, "sqeuclidean")
     assert apart[0, 1] == pytest.approx(apart[2, 1]) == pytest.approx(2.0)
+
+
+def test_a_small_finite_space_is_listed_whole():
+    space = Space({"a": Choice({"x": {"b": Int(1, 3)}, "y": {}}), "c": Choice([True, False])})
+    points = layout_of(space).all_points
+    assert points is not None
+    assert len(np.unique(points, axis=0, equal_nan=True)) == len(points) == 8
+    assert layout_of(SPACE).all_points is None
+    assert layout_of(Space({"n": Int(0, FINE)})).all_points is None

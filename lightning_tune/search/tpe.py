@@ -5,9 +5,10 @@ multivariate, and with the highest rung of a halving as its data, in Falkner, Kl
 2018; what its parts are good for in Watanabe, *Tree-Structured Parzen Estimator: Understanding Its
 Algorithm Components*, 2023.
 
-In a space with branches, which branch to try is drawn from the good trials of all branches, and where in it
-is decided by the trials of that branch alone: none is given up for its first trials, or for want of a
-narrow peak.
+In a space with branches, the options that bring axes are drawn from the good trials before anything is
+compared: densities of different dimensions are not comparable, and a narrow peak in one branch would shut
+out all others. A branch that hardly any good trial is of is searched by the best of its own: it may need
+tuning first.
 """
 
 import math
@@ -31,8 +32,9 @@ from lightning_tune.search.random import RandomSearch
 _MAX_GOOD = 25
 _MAX_REST = 1000
 """Of the trials that are not good, at most so many, the newest, are looked at."""
-_OWN = 6
-"""A branch with fewer scored trials is searched with what is known of all branches."""
+_LEAST_AT_A_RUNG = 6
+_FEW, _ENOUGH = 2, 4
+"""A branch with fewer good trials is judged by its own, if so many have a score."""
 _ROUNDS = 4
 """Draws of all candidates, before random search is asked."""
 
@@ -82,8 +84,9 @@ class TPESearch(Searcher):
         if len(ledger) < self.startup or ledger.scored.sum() < 3:
             return RandomSearch().suggest(space, history, rng)
         axes = axes_of(space)
-        costs = ledger.decisive(least=max(_OWN, min(axes.size + 1, 20)))
-        for point in self._candidates(axes, ledger.points, costs, rng):
+        costs = ledger.decisive(least=max(_LEAST_AT_A_RUNG, min(axes.size + 1, 20)))
+        candidates = self._candidates(axes, ledger.points, costs, rng)
+        for point in candidates.best_first(rng):
             config = axes.encoding.decode(point)
             if history.find(config) is None and history.allows(config):
                 return config
@@ -96,20 +99,23 @@ class TPESearch(Searcher):
     def _candidates(
         self, axes: Axes, points: Matrix, costs: Vector, rng: np.random.Generator
     ) -> "Candidates":
-        good, rest = self._densities(axes, points, costs)
-        fixed = np.full(axes.size, np.nan)
-        if len(axes.branching):
-            drawn = good.draw(1, rng)
-            same = (axes.structure(points) == axes.structure(axes.masked(drawn))).all(axis=1)
-            fixed[axes.branching] = drawn[0, axes.branching]
-            if np.isfinite(costs[same]).sum() >= _OWN:
-                good, rest = self._densities(axes, points[same], costs[same])
-        return Candidates(axes, good, rest, fixed, self.candidates, rng)
-
-    def _densities(self, axes: Axes, points: Matrix, costs: Vector) -> tuple[Parzen, Parzen]:
-        """Return the densities of the good trials and of all others."""
+        """Return where to draw from, and which options of the choices with branches to take."""
         good, rest = split(costs, self.good)
-        return good_density(axes, points[good]), rest_density(axes, points[rest])
+        density = good_density(axes, points[good])
+        drawn = density.draw(1, rng)
+        alike = (axes.structure(points) == axes.structure(axes.masked(drawn))).all(axis=1)
+        if alike[good].sum() < _FEW and np.isfinite(costs[alike]).sum() >= _ENOUGH:
+            # hardly any of the good trials is of this branch, so the good ones are the best within it
+            there = np.flatnonzero(alike)
+            good, rest = (there[part] for part in split(costs[alike], self.good))
+            density = good_density(axes, points[good])
+        return Candidates(
+            axes=axes,
+            good=density,
+            rest=rest_density(axes, points[rest]),
+            options=drawn[0, axes.branching],
+            number=self.candidates,
+        )
 
 
 def split(costs: Vector, share: float) -> tuple[Indices, Indices]:
@@ -126,30 +132,29 @@ def split(costs: Vector, share: float) -> tuple[Indices, Indices]:
     return order[:number], np.sort(order[number:])[-_MAX_REST:]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """Points drawn from the good density, a round at a time, those first that are likeliest good.
+    """Points drawn from the density of the good trials, of one suggestion.
 
     Attributes:
         axes: those of the space.
         good: the density they are drawn from.
-        rest: the one they should avoid.
-        fixed: (num_axes,), values that all of them have; NaN where they may differ.
+        rest: the density that they should avoid.
+        options: (num_branching,), where all of them lie on the choices with branches.
         number: drawn in a round.
-        rng: what they are drawn with.
     """
 
     axes: Axes
     good: Parzen
     rest: Parzen
-    fixed: Vector
+    options: Vector
     number: int
-    rng: np.random.Generator
 
-    def __iter__(self) -> Iterator[Vector]:
+    def best_first(self, rng: np.random.Generator) -> Iterator[Vector]:
+        """Yield points (NaN where inactive), in each round those first that are likeliest good."""
         for _ in range(_ROUNDS):
-            drawn = self.good.draw(self.number, self.rng)
-            drawn = np.where(np.isnan(self.fixed), drawn, self.fixed)
+            drawn = self.good.draw(self.number, rng)
+            drawn[:, self.axes.branching] = self.options
             points = self.axes.masked(drawn)
             worth = self.good.log_density(points) - self.rest.log_density(points)
             yield from points[np.argsort(-worth, kind="stable")]

@@ -25,7 +25,7 @@ from lightning_tune.errors import ArgumentError
 from lightning_tune.search.axes import Axes, axes_of
 from lightning_tune.search.bandwidths import good_density, rest_density
 from lightning_tune.search.base import Searcher
-from lightning_tune.search.ledger import Indices, Matrix, Vector, read
+from lightning_tune.search.ledger import Indices, Ledger, Vector, read
 from lightning_tune.search.parzen import Parzen
 from lightning_tune.search.random import RandomSearch
 
@@ -50,7 +50,8 @@ class TPESearch(Searcher):
 
     Args:
         startup: so many trials are random before the first that learns, at least 2.
-        good: the share of trials that count as good, above 0 and below 1 (25 at most are looked at).
+        good: the share of trials with a score that count as good, above 0 and below 1; 25 at most, and at
+            most half of those that have reached the rung that decides.
         candidates: drawn for each suggestion, at least 1.
 
     Raises:
@@ -85,7 +86,7 @@ class TPESearch(Searcher):
             return RandomSearch().suggest(space, history, rng)
         axes = axes_of(space)
         costs = ledger.decisive(least=max(_LEAST_AT_A_RUNG, min(axes.size + 1, 20)))
-        candidates = self._candidates(axes, ledger.points, costs, rng)
+        candidates = self._candidates(axes, ledger, costs, rng)
         for point in candidates.best_first(rng):
             config = axes.encoding.decode(point)
             if history.find(config) is None and history.allows(config):
@@ -97,17 +98,19 @@ class TPESearch(Searcher):
         return space.cardinality
 
     def _candidates(
-        self, axes: Axes, points: Matrix, costs: Vector, rng: np.random.Generator
+        self, axes: Axes, ledger: Ledger, costs: Vector, rng: np.random.Generator
     ) -> "Candidates":
         """Return where to draw from, and which options of the choices with branches to take."""
-        good, rest = split(costs, self.good)
+        points, scored = ledger.points, ledger.scored
+        # of a rung that only the best have reached, more than the usual share are good
+        good, rest = split(costs, self.good * scored.sum())
         density = good_density(axes, points[good])
         drawn = density.draw(1, rng)
         alike = (axes.structure(points) == axes.structure(axes.masked(drawn))).all(axis=1)
         if alike[good].sum() < _FEW and np.isfinite(costs[alike]).sum() >= _ENOUGH:
             # hardly any of the good trials is of this branch, so the good ones are the best within it
             there = np.flatnonzero(alike)
-            good, rest = (there[part] for part in split(costs[alike], self.good))
+            good, rest = (there[part] for part in split(costs[alike], self.good * scored[alike].sum()))
             density = good_density(axes, points[good])
         return Candidates(
             axes=axes,
@@ -118,18 +121,18 @@ class TPESearch(Searcher):
         )
 
 
-def split(costs: Vector, share: float) -> tuple[Indices, Indices]:
+def split(costs: Vector, number: float) -> tuple[Indices, Indices]:
     """Return the indices of the good trials, best first, and of all others, oldest first.
 
     Args:
         costs: (num_trials,), lower is better, +inf of those that cannot be good; at least one is finite.
-        share: of those with a finite cost that are good: at least 2 where there are 3.
+        number: how many are good, rounded up: at most half of those that can be and 25, at least 2 of 3.
     """
-    scored = int(np.isfinite(costs).sum())
-    number = min(math.ceil(share * scored), _MAX_GOOD)
-    number = max(min(max(number, 2), scored - 1), 1)
+    able = int(np.isfinite(costs).sum())
+    wanted = min(math.ceil(number), math.ceil(able / 2), _MAX_GOOD)
+    kept = max(min(max(wanted, 2), able - 1), 1)
     order = np.argsort(costs, kind="stable")
-    return order[:number], np.sort(order[number:])[-_MAX_REST:]
+    return order[:kept], np.sort(order[kept:])[-_MAX_REST:]
 
 
 @dataclass(frozen=True, kw_only=True)

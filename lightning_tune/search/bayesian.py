@@ -147,7 +147,29 @@ class BayesianSearch(Searcher):
             layout, seen, earlier=earlier, noise_sd=self.noise, belief=belief, rng=rng
         )
         maximiser = Maximiser(layout=layout, acquisition=acquisition, admissible=admissible, rng=rng)
-        return maximiser.best(anchors)
+        starved = layout.starved(seen.tried)
+        if starved is None:
+            return maximiser.best(anchors)
+        point = self._feed(layout, seen, starved, admissible, rng)
+        if point is None:
+            point = replace(maximiser, held=starved).best(anchors)
+        return maximiser.best(anchors) if point is None else point
+
+    def _feed(
+        self,
+        layout: Layout,
+        seen: Seen,
+        starved: tuple[int, float],
+        admissible: Admissible,
+        rng: np.random.Generator,
+    ) -> Vector | None:
+        """Return a point under a rare option, far from all others there; None every other time."""
+        own = seen.tried[np.abs(seen.tried[:, starved[0]] - starved[1]) < 1e-9]
+        if len(own) % 2:
+            return None
+        spread = start.candidates(layout, own, start.num_starts(layout.axes), rng)
+        spread = layout.hold(spread, *starved, rng)
+        return next((point for point in spread if admissible(point)), None)
 
 
 @lru_cache(maxsize=64)

@@ -69,6 +69,19 @@ def test_a_conditional_space_is_searched_better_than_at_random():
     assert ours < 0.5 * (random - 1.0) + 1.0  # 1 is the function's minimum
 
 
+def test_a_branch_is_not_written_off_for_a_few_bad_values():
+    """It is bad wherever it was tried, and yet it is looked at now and then, all over; but not often."""
+    space = Space({"c": Choice({"rough": {"a": Float(0, 1)}, "flat": {"b": Float(0, 1)}})})
+
+    def cliff(config, step):
+        return 1.0 + 0.1 * config["b"] if config["c"] == "flat" else 10.0
+
+    history = run_function(space, BayesianSearch(), cliff, max_trials=60)
+    places = sorted(trial.config["a"] for trial in history if trial.config["c"] == "rough")
+    assert 7 <= len(places) <= 15
+    assert np.diff(places).max() < 0.5
+
+
 def test_a_finite_space_is_tried_whole_and_then_it_is_done():
     history = run_function(FINITE, BayesianSearch(), lambda config, step: float(config["b"]), max_trials=50)
     assert len({json.dumps(trial.config) for trial in history}) == len(history) == 12

@@ -20,6 +20,8 @@ from lightning_tune.search.gp.kernel import Matrix, Vector
 from lightning_tune.search.gp.surrogate import JITTER, TREND, Hyper, lengths_prior
 
 Integers = npt.NDArray[np.int64]
+RELATED_PRIOR = (math.log(2.0) + 1.0, 1.0)
+"""Of the length scale of a context (budget, sweep): densest at 2, so that one tells much about another."""
 SIGNAL_PRIOR = (0.0, 1.0)
 NOISE_PRIOR = (math.log(1e-4), 3.0)
 LENGTH_BOUNDS = (1e-2, 1e3)
@@ -42,6 +44,7 @@ class Evidence:
         columns: (pairs,), the second.
         costs: (num,), standardised.
         noise: the variance of the noise where it is known, None where it is learned.
+        related: how many of the axes, the last ones, are contexts, which are expected to resemble each other.
     """
 
     apart: Matrix
@@ -49,16 +52,19 @@ class Evidence:
     columns: Integers
     costs: Vector
     noise: float | None
+    related: int = 0
 
     @classmethod
-    def of(cls, features: Matrix, owner: Integers, costs: Vector, noise: float | None) -> "Evidence":
+    def of(
+        cls, features: Matrix, owner: Integers, costs: Vector, noise: float | None, related: int = 0
+    ) -> "Evidence":
         """Prepare the distances of observations."""
         rows, columns = np.tril_indices(len(features), -1)
         squared = (features[rows] - features[columns]) ** 2
         apart = np.zeros((int(owner.max()) + 1, len(rows)))
         for column, axis in enumerate(owner):
             apart[axis] += squared[:, column]
-        return cls(apart, rows, columns, costs, noise)
+        return cls(apart, rows, columns, costs, noise, related)
 
     @property
     def axes(self) -> int:
@@ -67,9 +73,15 @@ class Evidence:
 
     def start(self) -> Vector:
         """Return the parameters at which the prior is densest."""
-        place, scale = lengths_prior(self.axes)
-        theta = [max(place - scale**2, math.log(0.1))] * self.axes + [0.0]
+        place, scale = self._lengths_prior()
+        theta = [*np.maximum(place - scale**2, math.log(0.1)), 0.0]
         return np.array(theta if self.noise is not None else [*theta, math.log(1e-3)])
+
+    def _lengths_prior(self) -> tuple[Vector, Vector]:
+        """Return location and scale of the prior of each length, of shape (axes,)."""
+        own = self.axes - self.related
+        prior = np.array([lengths_prior(max(own, 1))] * own + [RELATED_PRIOR] * self.related)
+        return prior[:, 0], prior[:, 1]
 
     def bounds(self) -> list[tuple[float, float]]:
         """Return the bounds of the parameters."""
@@ -120,7 +132,8 @@ class Evidence:
 
     def _with_priors(self, theta: Vector, value: float, gradient: Vector) -> tuple[float, Vector]:
         """Add the priors: log-normal densities of the lengths, the signal and the noise themselves."""
-        place, scale = (np.full(len(theta), number) for number in lengths_prior(self.axes))
+        place, scale = np.zeros(len(theta)), np.ones(len(theta))
+        place[: self.axes], scale[: self.axes] = self._lengths_prior()
         place[self.axes], scale[self.axes] = SIGNAL_PRIOR
         if self.noise is None:
             place[-1], scale[-1] = NOISE_PRIOR
@@ -132,7 +145,12 @@ class Evidence:
 
 
 def fit_hyper(
-    features: Matrix, owner: Integers, costs: Vector, noise: float | None, start: Hyper | None = None
+    features: Matrix,
+    owner: Integers,
+    costs: Vector,
+    noise: float | None,
+    start: Hyper | None = None,
+    related: int = 0,
 ) -> Hyper:
     """Return the hyperparameters of the largest posterior density, a function of the arguments alone.
 
@@ -145,10 +163,11 @@ def fit_hyper(
         costs: (num,), standardised.
         noise: the variance of the noise where it is known.
         start: hyperparameters found on a part of the data.
+        related: how many of the axes, the last ones, are contexts.
     """
-    evidence = Evidence.of(features, owner, costs, noise)
+    evidence = Evidence.of(features, owner, costs, noise, related)
     first = () if start is None else tuple(evidence.theta(start).tolist())
-    name = (features.tobytes(), owner.tobytes(), costs.tobytes(), noise, first)
+    name = (features.tobytes(), owner.tobytes(), costs.tobytes(), noise, first, related)
     if name not in _memory:
         _memory[name] = _short_fit(evidence, np.array(first)) if first else _long_fit(evidence)
         while len(_memory) > MEMORY:

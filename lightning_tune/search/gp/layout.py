@@ -74,6 +74,29 @@ class Layout:
             taken[lacks, axis] = np.nan
         return taken
 
+    def starved(self, tried: Matrix) -> tuple[int, float] | None:
+        """Return the choice and the place of its option that brings hyperparameters and was tried too rarely.
+
+        Each such option has a right to the square root of the trials in which its choice exists, but to no
+        more than a third of an equal share: a few bad values of what it brings must not write it off. None
+        where all have had theirs.
+        """
+        for axis in sorted({parent for parent, _ in self._parents.values()}):
+            places = tried[~np.isnan(tried[:, axis]), axis]
+            counts = np.bincount(self._option(axis, places), minlength=self._options[axis])
+            least = min(len(places) ** 0.5, len(places) / (3 * len(counts)))
+            bringing = [option for parent, option in self._parents.values() if parent == axis]
+            rarest = min(bringing, key=lambda option: (counts[option], option))
+            if counts[rarest] < least:
+                return axis, (rarest + 0.5) / len(counts)
+        return None
+
+    def hold(self, points: Matrix, axis: int, place: float, rng: np.random.Generator) -> Matrix:
+        """Return points moved to a place on one axis; an axis that came to exist is drawn."""
+        moved = np.where(np.isnan(points), rng.random(points.shape), points)
+        moved[:, axis] = place
+        return self.settle(moved)
+
     def features(self, points: Matrix) -> Matrix:
         """Return the columns of points, of shape (num, columns)."""
         return np.concatenate([self._columns(axis, points[:, axis]) for axis in range(self.axes)], axis=1)

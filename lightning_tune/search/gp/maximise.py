@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from lightning_tune.search.gp.acquisition import Acquisition
 from lightning_tune.search.gp.kernel import Matrix, Vector
@@ -34,16 +35,20 @@ class Maximiser:
         acquisition: what is maximised.
         admissible: whether a point may be the answer: not tried before, and allowed.
         rng: draws the candidates.
+        held: an axis and the place on it where the answer must lie; None is anywhere.
     """
 
     layout: Layout
     acquisition: Acquisition
     admissible: Callable[[Vector], bool]
     rng: np.random.Generator
+    held: tuple[int, float] | None = None
 
     def best(self, anchors: Matrix) -> Vector | None:
         """Return the best admissible point found, near the anchors too; None if there is none."""
         candidates = np.concatenate([self._spread(), self._around(anchors)])
+        if self.held is not None:
+            candidates = self.layout.hold(candidates, *self.held, self.rng)
         values = self.acquisition(candidates)
         starts = self._starts(candidates, values)
         if not starts:
@@ -96,8 +101,12 @@ class Maximiser:
                 break
         return point, value
 
-    def _discrete(self, point: Vector) -> Vector:
-        return ~self.layout.continuous & ~np.isnan(point)
+    def _discrete(self, point: Vector) -> npt.NDArray[np.bool_]:
+        """Return which axes are searched value by value, of shape (axes,)."""
+        discrete: npt.NDArray[np.bool_] = ~self.layout.continuous & ~np.isnan(point)
+        if self.held is not None:
+            discrete[self.held[0]] = False
+        return discrete
 
     def _slide(self, point: Vector, value: float) -> tuple[Vector, float]:
         """Climb along the continuous axes."""

@@ -101,7 +101,8 @@ class Modelled:
 
     def _fit(self, rows: Rows, start: Hyper | None) -> Hyper:
         columns, costs, scale = self.observations(rows)
-        return fit_hyper(columns, self.owner, costs, self._noise(scale), start)
+        related = int(self.owner.max()) + 1 - self.layout.axes
+        return fit_hyper(columns, self.owner, costs, self._noise(scale), start, related)
 
     def _noise(self, scale: float) -> float | None:
         return None if self.noise_sd is None else (self.noise_sd / scale) ** 2

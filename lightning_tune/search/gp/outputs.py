@@ -1,8 +1,8 @@
 """Costs as the model sees them: centred and scaled, with their bad tail drawn in.
 
-A loss that explodes says "not here", not how bad: costs beyond the median by over three times what the good
-tenth lies below it are set to that. The good side, where precision counts, stays linear. A failed trial is
-as bad as the worst that is left.
+A loss that explodes says "not here", not how bad: what lies beyond the median by over three times what the
+good tenth lies below it counts as its logarithm, up to three times as much again. The good side, where
+precision counts, stays linear. A failed trial is as bad as the worst that is left.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from lightning_tune.search.gp.kernel import Vector
 
 TAIL = 3.0
-"""How far above the median costs may lie, in units of the median's distance to the best tenth."""
+"""How far above the median costs stay linear, in units of the median's distance to the best tenth."""
 FEW = 5
 """With fewer costs nothing is said of a tail."""
 
@@ -39,7 +39,9 @@ def standardise(costs: Vector) -> Standard:
     middle = float(np.median(known))
     good = middle - float(np.quantile(known, 0.1))
     if len(known) >= FEW and good > 0.0:
-        known = np.minimum(known, middle + TAIL * good)
+        bound = middle + TAIL * good
+        beyond = np.log1p(np.maximum(known - bound, 0.0) / good)
+        known = np.minimum(known, bound) + good * np.minimum(beyond, TAIL)
     filled = np.full_like(costs, known.max())
     filled[finite] = known
     size = float(np.abs(filled).max()) or 1.0  # so that nothing overflows

@@ -58,6 +58,16 @@ def test_differences_of_the_value_equal_those_of_the_closed_form():
     )
 
 
+def test_a_context_is_expected_to_resemble_the_others():
+    """Without evidence its length is 2, that of an axis of the space as the dimension says."""
+    plain, context = (Evidence.of(np.eye(3), OWNER, np.zeros(3), None, related) for related in (0, 1))
+    assert context.hyper(context.start()).lengths[1] == pytest.approx(2.0)
+    assert plain.hyper(plain.start()).lengths[1] < 0.5
+    _, gradient = context(context.start())
+    numeric = (context(context.start() + [0, 1e-6, 0, 0])[0] - context(context.start())[0]) / 1e-6
+    assert gradient[1] == pytest.approx(numeric, abs=1e-4)
+
+
 def test_parameters_and_hyperparameters_are_two_forms_of_one_thing():
     rng = np.random.default_rng(2)
     for noise in (None, 0.5):

@@ -112,3 +112,38 @@ def test_a_small_finite_space_is_listed_whole():
     assert len(np.unique(points, axis=0, equal_nan=True)) == len(points) == 8
     assert layout_of(SPACE).all_points is None
     assert layout_of(Space({"n": Int(0, FINE)})).all_points is None
+
+
+def tried(*options):
+    configs = [
+        {"lr": 1e-3, "width": 16, "size": "m", "opt": option, "seed": 5}
+        | ({"momentum": 0.1, "kind": "a"} if option == "sgd" else {})
+        for option in options
+    ]
+    return encoded(*configs)
+
+
+def test_an_option_that_brings_hyperparameters_has_a_right_to_a_few_trials():
+    """A ninth of them with three options, at most their square root; the plain options have none."""
+    layout, points = tried(*["adam"] * 19)
+    axis, place = layout.starved(points)
+    assert layout.encoding.names[axis] == "opt"
+    assert layout.encoding.decode(layout.settle(np.full((1, layout.axes), place))[0])["opt"] == "sgd"
+    assert layout.starved(tried(*["adam"] * 19, "sgd", "sgd", "sgd")[1]) is None
+    assert layout.starved(tried(*["adam"] * 390, *["sgd"] * 21)[1]) is None
+    assert layout.starved(tried(*["adam"] * 390, *["sgd"] * 19)[1]) is not None
+
+
+def test_without_branches_no_option_has_a_right():
+    layout = layout_of(Space({"c": Choice(["x", "y"]), "a": Float(0, 1)}))
+    assert layout.starved(np.tile([[0.25, 0.5]], (50, 1))) is None
+
+
+def test_points_are_held_at_an_option_with_what_it_brings():
+    layout, points = tried("adam", "sgd", "x")
+    axis = layout.encoding.names.index("opt")
+    held = layout.hold(points, axis, 1 / 6, np.random.default_rng(0))
+    configs = [layout.encoding.decode(point) for point in held]
+    assert [config["opt"] for config in configs] == ["sgd"] * 3
+    assert not np.isnan(held).any()
+    assert configs[1]["momentum"] == pytest.approx(0.1)

@@ -41,9 +41,13 @@ class Hill:
         return float(self(point[None, :])[0]), slope
 
 
-def maximise(admissible=lambda point: True, seed: int = 0):
+def maximise(admissible=lambda point: True, seed: int = 0, held=None):
     maximiser = Maximiser(
-        layout=MIXED, acquisition=Hill(MIXED), admissible=admissible, rng=np.random.default_rng(seed)
+        layout=MIXED,
+        acquisition=Hill(MIXED),
+        admissible=admissible,
+        rng=np.random.default_rng(seed),
+        held=held,
     )  # type: ignore[arg-type]  # it quacks
     return maximiser.best(MIXED.settle(np.full((2, MIXED.axes), 0.5)))
 
@@ -66,6 +70,14 @@ def test_what_is_not_admissible_is_not_answered():
 
 def test_none_where_nothing_is_admissible():
     assert maximise(lambda point: False) is None
+
+
+def test_an_axis_that_is_held_stays():
+    axis = MIXED.encoding.names.index("c")
+    config = MIXED.encoding.decode(maximise(held=(axis, 0.5)))
+    assert config["c"] == "y"
+    assert "b" not in config
+    assert (config["n"], config["d"]) == (31, "q")
 
 
 def test_the_same_generator_gives_the_same_point():

@@ -110,7 +110,7 @@ def _spec(objective: Objective, schedule: ASHA) -> dict[str, JSON]:
         "mode": list(objective.mode),
         "score": "best",
         "search": "none (each run brings its own configuration)",
-        "schedule": schedule.record(),
+        "schedule": schedule.describe(),
         "seed": None,
         "repeats": 1,
         "budget": "epochs",

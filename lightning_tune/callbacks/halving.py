@@ -17,7 +17,8 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
 from lightning_tune.callbacks.both import CallbackOfBoth
 from lightning_tune.callbacks.hparams import config_of
-from lightning_tune.callbacks.measuring import Source, Watch, ended_by, epochs_within, measured
+from lightning_tune.callbacks.measuring import Source, Watch, ended_by, epochs_within
+from lightning_tune.callbacks.missing import check_validations, never_logged
 from lightning_tune.callbacks.pause import stop_training
 from lightning_tune.callbacks.ranks import on_rank_zero
 from lightning_tune.callbacks.shared_run import Entry, SharedRun
@@ -127,7 +128,7 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
         """Begin a fit with nothing known."""
         self._active = False
         self._schedule = ASHA()
-        self._watch = Watch(self.monitor)
+        self._watch = Watch([self.monitor])
         self._last = math.inf
         self._epochs = 0.0
         self._trained = False
@@ -186,7 +187,7 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
         """Report a metric that the module logged at the very end of the epoch before; miss the monitor."""
         if self._active and self._trained:
             self._report(trainer, "next_epoch", self._epochs)
-            self._watch.expect(trainer, self._schedule.levels[:-1], self._last)
+            self._expect_monitor(trainer)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Report a metric of the training epoch, log the rung, and end training if it was decided so."""
@@ -205,7 +206,7 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
             return
         if self._trained:
             self._report(trainer, "next_epoch", self._epochs)
-            self._watch.expect(trainer, self._schedule.levels[:-1], self._last)
+            self._expect_monitor(trainer)
         self._end(trainer)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
@@ -276,19 +277,29 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
 
     def _report(self, trainer: Any, source: Source, epochs: float) -> None:
         """Report the monitor if this is where it is measured; every rank comes here."""
-        if not self._watch.may_read(source):
+        metrics = self._watch.read(trainer, source)
+        if metrics is None:
             return
-        metrics = measured(trainer, self.monitor, source)
 
         def report() -> Decision | None:
-            if self._run is None or metrics is None:
-                return None
-            return self._run.report(epochs, metrics[self.monitor], metrics)
+            return None if self._run is None else self._run.report(epochs, metrics[self.monitor], metrics)
 
         decision = on_rank_zero(trainer, report)
         if decision is not None:
-            self._watch.source = source
             self._take(decision)
+
+    def _expect_monitor(self, trainer: Any) -> None:
+        """Raise once a whole epoch with its validation has gone by without the monitor.
+
+        Raises:
+            MonitorError: saying why it has no value.
+            ArgumentError: the validation that might bring it comes too late for any rung.
+        """
+        if self._watch.found:
+            return
+        if self._watch.had_its_chance(trainer):
+            raise never_logged(trainer, self._watch)
+        check_validations(trainer, self.monitor, self._schedule.levels[:-1], self._last)
 
     def _take(self, decision: Decision) -> None:
         """Take over a decision, and tell of it; the first stop stands."""

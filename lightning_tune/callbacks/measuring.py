@@ -1,76 +1,102 @@
-"""Where a Trainer of the user's own logs the monitor, and at which step it stands then.
+"""What a Trainer's hook may take for a measurement of this very moment, and when the monitor is read.
 
-`trainer.callback_metrics` holds what was logged at any time, the loss of the last batch too. What a hook may
-take for a measurement of this very moment is in the results of the loop that has just ended.
+`trainer.callback_metrics` holds what was logged at any time, the loss of the last batch too. What was
+measured now is in the results of the loop that has just ended: private names of Lightning's, under contract
+tests.
 """
 
-import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import torch
 
-from lightning_tune.errors import ArgumentError, MonitorError
+from lightning_tune.callbacks.ranks import on_rank_zero
 
 Source: TypeAlias = Literal["validation", "train_epoch", "next_epoch"]
 """Where a monitor is read: after a validation, at an epoch's end, or when the next epoch begins.
 
-The last is for a metric that the module logs in its own `on_train_epoch_end`, after all callbacks.
+The last is for a metric that the module logs in its own `on_train_epoch_end`, after all plain callbacks.
 """
-_OURS = "tune/"
+_OURS = "tune/rung"
 
 
 class Watch:
-    """Finds out where the monitor is measured; that is where it is read from then on.
+    """Finds out where each monitor is measured first; that is where it is read from then on.
+
+    With several, all are read at the latest of these moments of an epoch, once a validation was there that
+    measured any of those that validation measures. One that training logs may be as old as it likes: the
+    size of a model, logged once.
 
     Args:
-        monitor: its name.
+        monitors: their names.
 
     Attributes:
-        source: where it is measured, once known.
+        sources: where each is measured, as far as known; what a checkpoint has to remember.
+        validated: whether there was a validation.
     """
 
-    def __init__(self, monitor: str) -> None:
-        self.monitor = monitor
-        self.source: Source | None = None
-        self._validated = False
+    def __init__(self, monitors: Sequence[str]) -> None:
+        self.monitors = tuple(monitors)
+        self.sources: dict[str, Source] = {}
+        self.validated = False
+        self._fresh: dict[str, float] = {}
 
-    def may_read(self, source: Source) -> bool:
-        """Whether the monitor may be measured at such a moment; the same on all ranks."""
-        self._validated = self._validated or source == "validation"
-        return self.source in (None, source)
+    @property
+    def found(self) -> bool:
+        """Whether all monitors were measured."""
+        return all(name in self.sources for name in self.monitors)
 
-    def expect(self, trainer: Any, rungs: Sequence[float], last: float) -> None:
-        """Raise once a whole epoch with its validation has gone by without the monitor.
+    def had_its_chance(self, trainer: Any) -> bool:
+        """Whether a monitor that is not known after a whole epoch has no validation to wait for."""
+        return self.validated or not validates(trainer)
 
-        Args:
-            trainer: the Trainer.
-            rungs: where runs are compared, in epochs.
-            last: the last epoch.
+    def read(self, trainer: Any, source: Source) -> dict[str, float] | None:
+        """Return all logged numbers if the monitors are to be reported at this moment, else None.
 
-        Raises:
-            MonitorError: naming the metrics that are logged, and the nearest.
-            ArgumentError: the validation that might bring it comes too late for any rung.
+        All ranks must come here: reading a metric may reduce it over them. Rank 0 knows what was measured.
         """
-        if self.source is not None:
-            return
-        if self._validated or not validates(trainer):
-            raise never_logged(trainer, self.monitor)
-        check_validations(trainer, self.monitor, rungs, last)
+        self.validated = self.validated or source == "validation"
+        if all(self.sources.get(name, source) != source for name in self.monitors):
+            return None
+        logged, own = numbers(trainer.callback_metrics), measured(trainer, source)
+        here = on_rank_zero(trainer, lambda: [name for name in self.monitors if name in own])
+        news = self._note(here, own, source)
+        values = {**logged, **own, **self._fresh} if self._due(source, news) else None
+        if values is not None or source != "validation":
+            self._fresh = {}
+        return values
+
+    def _note(self, here: Sequence[str], own: Mapping[str, float], source: Source) -> bool:
+        """Keep what was measured here and is read here; return whether that makes the monitors complete."""
+        before = self.found
+        for name in here:
+            if self.sources.setdefault(name, source) == source:
+                self._fresh[name] = own.get(name, math.nan)
+        return self.found and not before
+
+    def _due(self, source: Source, news: bool) -> bool:
+        """Whether this is the latest of the monitors' moments, and there is something new to report."""
+        if not self.found or (source == "validation" and set(self.sources.values()) != {source}):
+            return False
+        validated = [name for name in self.monitors if self.sources[name] == "validation"]
+        return news or any(name in self._fresh for name in validated or self.monitors)
 
 
-def measured(trainer: Any, monitor: str, source: Source) -> dict[str, float] | None:
-    """Return all logged numbers if the monitor was measured at this moment, else None.
+def measured(trainer: Any, source: Source) -> dict[str, float]:
+    """Return what was measured at this moment, for whole epochs, under all names that it goes by.
 
-    All ranks must come here: reading a metric may reduce it over them.
+    Of all validation loaders, which `results.metrics` would not give once they are over.
     """
-    logged = numbers(trainer.callback_metrics)
     if source == "next_epoch":
-        return logged if monitor in logged and monitor not in _of_steps(trainer) else None
-    results = trainer._results
-    own = {} if results is None else numbers(results.metrics(on_step=False)["callback"])
-    return {**logged, **own} if monitor in own else None
+        logged, of_steps = numbers(trainer.callback_metrics), steps_only(trainer)
+        return {name: value for name, value in logged.items() if name not in of_steps}
+    results, found = trainer._results, {}
+    for item in results.values():
+        if item.meta.on_epoch and not item.has_reset:
+            value = results._get_cache(item, on_step=False)
+            found.update(dict.fromkeys(results._forked_name(item, on_step=False), value))
+    return numbers(found)
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -80,6 +106,21 @@ def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
         for name, value in metrics.items()
         if not name.startswith(_OURS) and torch.as_tensor(value).numel() == 1
     }
+
+
+def steps_only(trainer: Any) -> dict[str, str | None]:
+    """Return the names under which only some batch's value is logged, never one of a whole epoch.
+
+    Each with the name of the same metric for whole epochs, if it is logged so too: `loss_step` has `loss`.
+    """
+    epochs, steps = set(), {}
+    for results, item in _logged(trainer):
+        name, forked = results._forked_name(item, on_step=True)
+        if item.meta.on_epoch:
+            epochs.update(results._forked_name(item, on_step=False))
+        if item.meta.on_step:
+            steps[forked] = name if item.meta.on_epoch else None
+    return {name: whole for name, whole in steps.items() if name not in epochs}
 
 
 def epochs_within(trainer: Any) -> float:
@@ -92,52 +133,9 @@ def epochs_within(trainer: Any) -> float:
 
 
 def validates(trainer: Any) -> bool:
-    """Whether a validation is to come, as far as the Trainer knows."""
+    """Whether a validation is to come, as far as the Trainer knows: before the first it has counted none."""
     batches = trainer.num_val_batches
     return bool(trainer.enable_validation) and (batches == [] or bool(torch.as_tensor(batches).sum()))
-
-
-def never_logged(trainer: Any, monitor: str) -> MonitorError:
-    """Return the error for a monitor that had its chance: what is logged, and what may be meant."""
-    logged = sorted(numbers(trainer.callback_metrics).keys() - _of_steps(trainer))
-    start = f"`monitor={monitor!r}` was never logged."
-    if monitor in _of_steps(trainer):
-        start = (
-            f"`monitor={monitor!r}` is logged on every step only, which says nothing of the whole epoch: use "
-            "`self.log(..., on_epoch=True)`."
-        )
-    there = (
-        f" Logged are: {', '.join(logged)}." if logged else " The module logs nothing else: use `self.log`."
-    )
-    nearest = difflib.get_close_matches(monitor, logged, 1)
-    return MonitorError(start + there + (f" Did you mean {nearest[0]!r}?" if nearest else ""))
-
-
-def check_validations(trainer: Any, monitor: str, rungs: Sequence[float], last: float) -> None:
-    """Refuse validations that come so rarely that none falls between the first rung and the last epoch.
-
-    Raises:
-        ArgumentError: saying when they come.
-    """
-    every = trainer.check_val_every_n_epoch
-    if every is None or not rungs:
-        return
-    first = every * math.ceil(rungs[0] / every)
-    if first >= last:
-        raise ArgumentError(
-            f"`check_val_every_n_epoch={every}` never meets a rung: `{monitor}` is not logged in training, "
-            f"and the first validation at or past epoch {rungs[0]:g} comes after epoch {first:g}, when "
-            f"training is over ({last:g}): no run would ever be stopped. Validate more often."
-        )
-
-
-def _of_steps(trainer: Any) -> set[str]:
-    """Return the names under which a value of the last batch alone is known."""
-    names = set()
-    for item in trainer.fit_loop.epoch_loop._results.values():
-        if item.meta.on_step:
-            names.add(f"{item.meta.name}_step" if item.meta.on_epoch else item.meta.name)
-    return names
 
 
 def ended_by(trainer: Any, epochs: float) -> str:
@@ -146,3 +144,10 @@ def ended_by(trainer: Any, epochs: float) -> str:
         if getattr(callback, "stopped_epoch", 0) == epochs - 1 > 0:
             return type(callback).__name__
     return "its Trainer"
+
+
+def _logged(trainer: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield all that was ever logged in this fit, in training and in validation, with where it is kept."""
+    loop = trainer.fit_loop.epoch_loop
+    for results in (loop._results, loop.val_loop._results):
+        yield from ((results, item) for item in results.values())

@@ -2,56 +2,83 @@
 
 import difflib
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from lightning_tune.callbacks.leg import Leg
+from lightning_tune.callbacks.measuring import Watch, numbers, steps_only
+from lightning_tune.errors import ArgumentError, MonitorError
 
 
-def expects_validation(trainer: Any) -> bool:
-    """Return whether a Trainer validates at all."""
-    return bool(trainer.enable_validation) and trainer.num_val_batches not in (0, [])
+def never_logged(trainer: Any, watch: Watch) -> MonitorError:
+    """Return the error for a monitor that had its chance: what is logged, and what may be meant."""
+    of_steps = steps_only(trainer)
+    missing = [name for name in watch.monitors if name not in watch.sources]
+    name = next((name for name in missing if name in of_steps), missing[0])
+    whole = sorted(numbers(trainer.callback_metrics).keys() - of_steps.keys())
+    if name in of_steps:
+        return MonitorError(f"`monitor={name!r}` {_batch_value(name, of_steps[name])}{_whole(whole)}")
+    if name in whole:
+        return MonitorError(
+            f"`monitor={name!r}` is in `trainer.callback_metrics`, but was not logged in this fit: use "
+            f"`self.log({name!r}, ...)`."
+        )
+    near = difflib.get_close_matches(name, whole, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return MonitorError(f"`monitor={name!r}` was never logged.{_there(whole, of_steps)}{hint}")
 
 
-def only_on_steps(trainer: Any, name: str) -> bool:
-    """Return whether a metric is logged, but never for an epoch: its value is that of some last batch."""
-    loop = trainer.fit_loop.epoch_loop
-    metas = [
-        item.meta for results in (loop._results, loop.val_loop._results) for item in (results or {}).values()
-    ]
-    for_epochs = [meta.on_epoch for meta in metas if meta.name == name]
-    for_epochs += [False for meta in metas if meta.forked and f"{meta.name}_step" == name]
-    return bool(for_epochs) and not any(for_epochs)
+def no_value(trainer: Any, watch: Watch, leg: Leg) -> MonitorError:
+    """Return the error for a monitor without a value in a leg of a sweep: it may only be too early for it."""
+    of_steps = steps_only(trainer)
+    missing = [name for name in watch.monitors if name not in watch.sources]
+    if watch.had_its_chance(trainer) or any(name in of_steps for name in missing):
+        return never_logged(trainer, watch)
+    return MonitorError(f"`monitor={missing[0]!r}` has no value yet {_too_rare(trainer, leg)}")
 
 
-def why_missing(trainer: Any, leg: Leg, *, validated: bool) -> str:
-    """Return a sentence on the first monitor without a value, and what to do.
+def check_validations(trainer: Any, monitor: str, rungs: Sequence[float], last: float) -> None:
+    """Refuse validations that come so rarely that none falls between the first rung and the last epoch.
 
     Args:
         trainer: the Trainer.
-        leg: the leg it trains.
-        validated: whether validation has run.
+        monitor: the metric, which is not logged in training.
+        rungs: where runs are compared, in epochs.
+        last: the last epoch.
+
+    Raises:
+        ArgumentError: saying when they come.
     """
-    metrics = sorted(trainer.callback_metrics)
-    for name in leg.objective.monitor:
-        if only_on_steps(trainer, name):
-            return (
-                f"`monitor={name!r}` is logged on steps only, where it is the value of one batch: log it "
-                f"with `self.log({name!r}, ..., on_epoch=True)`." + _choices(trainer, metrics)
-            )
-    name = next((name for name in leg.objective.monitor if name not in metrics), leg.objective.monitor[0])
-    if expects_validation(trainer) and not validated:
-        return f"`monitor={name!r}` has no value yet {_too_rare(trainer, leg)}"
-    if not metrics:
-        return f"`monitor={name!r}` was never logged. The module logs no metric at all: use `self.log`."
-    near = difflib.get_close_matches(name, metrics, 1)
-    return f"`monitor={name!r}` was never logged. Logged are: {', '.join(metrics)}." + (
-        f" Did you mean {near[0]!r}?" if near else ""
-    )
+    every = trainer.check_val_every_n_epoch
+    if every is None or not rungs:
+        return
+    first = every * math.ceil(rungs[0] / every)
+    if first >= last:
+        raise ArgumentError(
+            f"`check_val_every_n_epoch={every}` never meets a rung: `{monitor}` is not logged in training, "
+            f"and the first validation at or past epoch {rungs[0]:g} comes after epoch {first:g}, when "
+            f"training is over ({last:g}): no run would ever be stopped. Validate more often."
+        )
 
 
-def _choices(trainer: Any, metrics: list[str]) -> str:
-    whole = [name for name in metrics if not only_on_steps(trainer, name)]
-    return f" Logged for whole epochs are: {', '.join(whole)}." if whole else ""
+def _batch_value(name: str, whole: str | None) -> str:
+    start = "is logged on steps only, where it is the value of one batch: "
+    if whole is not None:
+        return f"{start}use `monitor={whole!r}`, the value of the whole epoch."
+    return f"{start}log it with `self.log({name!r}, ..., on_epoch=True)`."
+
+
+def _whole(names: Sequence[str]) -> str:
+    return f" Logged for whole epochs are: {', '.join(names)}." if names else ""
+
+
+def _there(whole: Sequence[str], of_steps: dict[str, str | None]) -> str:
+    if whole:
+        return f" Logged are: {', '.join(whole)}."
+    if of_steps:
+        steps = ", ".join(sorted(of_steps))
+        return f" Logged on steps only, where they are values of one batch, are: {steps}."
+    return " The module logs no metric at all: use `self.log`."
 
 
 def _too_rare(trainer: Any, leg: Leg) -> str:

@@ -1,6 +1,6 @@
 """Pause a Trainer at the end of an epoch and let another go on from there, bit for bit.
 
-Everything that touches Lightning's private names is in this file, in `random_state.py` and in `missing.py`,
+Everything that touches Lightning's private names is in this file, in `random_state.py` and in `measuring.py`,
 under contract tests. The recipe: this callback comes first. `should_stop` is set when the epoch is over for
 everybody else (the reporting callback, the last of all, calls `close_epoch`), so that their stop is not taken
 for ours. It is saved in `on_train_end`, before any other callback swaps weights there. Random states are put
@@ -105,9 +105,9 @@ class PauseHooks:
             return
         self.leg.poll()
         if self.leg.step >= self.leg.budget:
-            reached = f"reached {self.leg.measure.amount(self.leg.budget)}"
-            complete = self.leg.final or self.leg.step >= self.leg.full_budget
-            self.leg.end("complete" if complete else "pause", reached)
+            whole = self.leg.step >= self.leg.full_budget
+            reached = self.leg.measure.amount(self.leg.full_budget if whole else self.leg.budget)
+            self.leg.end("complete" if whole or self.leg.final else "pause", f"reached {reached}")
         elif (
             self.leg.ending is None
             and self.leg.save_due()

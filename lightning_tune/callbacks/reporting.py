@@ -1,21 +1,19 @@
 """Report the monitor of every validation, and keep the weights of the best one. This callback comes last.
 
-The monitor may be logged in validation, or in training on the epoch's end, as late as the module's own
-`on_train_epoch_end`; where it first appears is where it is read.
+The monitor may be logged in validation, or in training for whole epochs, as late as in the module's own
+`on_train_epoch_end`; where it is first measured is where it is read (`measuring.py`).
 """
 
 from functools import cache
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from lightning_tune.callbacks.leg import Leg
-from lightning_tune.callbacks.missing import expects_validation, only_on_steps, why_missing
+from lightning_tune.callbacks.measuring import Source, Watch, epochs_within
+from lightning_tune.callbacks.missing import no_value
 from lightning_tune.callbacks.pause import stop_training
-from lightning_tune.errors import MonitorError
-
-Source = Literal["validation", "train_epoch"]
 
 
 class ReportingHooks:
@@ -30,36 +28,36 @@ class ReportingHooks:
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
-        self.source: Source | None = None
         self.best_cost: float | None = None
         self.best_step: float | None = None
+        self.best_epoch: float | None = None
         self.weights: dict[str, torch.Tensor] | None = None
-        self._validated = False
+        self._watch = Watch(leg.objective.monitor)
         self._epochs_seen = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed fit must know: where the monitor is read, and the best weights so far."""
+        """Return what a resumed fit must know: where the monitors are read, and the best weights so far."""
         return {
-            "source": self.source,
+            "sources": self._watch.sources,
             "best_cost": self.best_cost,
             "best_step": self.best_step,
+            "best_epoch": self.best_epoch,
             "weights": self.weights,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of the fit before; of another trial's, not its best weights."""
-        self.source = state["source"]
+        self._watch.sources = dict(state["sources"])
         if self.leg.inherited:
             return
         self.best_cost, self.best_step = state["best_cost"], state["best_step"]
-        self.weights = state["weights"]
+        self.best_epoch, self.weights = state["best_epoch"], state["weights"]
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         """Report a metric of the validation loop."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        self._validated = True
-        self._report(trainer, module, "validation", _epochs_within(trainer))
+        self._report(trainer, module, "validation", epochs_within(trainer))
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Report a metric that is logged in training."""
@@ -80,33 +78,24 @@ class ReportingHooks:
             self._check_monitor(trainer, needed=self.leg.ending is None)
 
     def _report(self, trainer: Any, module: Any, source: Source, epochs: float) -> None:
-        if self.source not in (None, source):
+        logged = self._watch.read(trainer, source)
+        if logged is None:
             return
-        metrics = trainer.callback_metrics
-        if any(name not in metrics for name in self.leg.objective.monitor):
-            return
-        if self.source is None:
-            if any(only_on_steps(trainer, name) for name in self.leg.objective.monitor):
-                return
-            self.source = source
-        logged = {
-            name: float(value) for name, value in metrics.items() if torch.as_tensor(value).numel() == 1
-        }
         values = tuple(logged[name] for name in self.leg.objective.monitor)
         # before the report: a `score=` that raises fails the trial alone
         cost = self.leg.objective.cost(values)
         step = self.leg.progress.report(trainer, epochs)
         self.leg.report(step, values, logged)
-        self._keep_best(module, cost, step)
+        self._keep_best(module, cost, step, epochs)
         if self.leg.ending == "stop":
             stop_training(trainer)
 
-    def _keep_best(self, module: Any, cost: float, step: float) -> None:
+    def _keep_best(self, module: Any, cost: float, step: float, epochs: float) -> None:
         """Clone the weights of the epoch that is the trial's score, into memory."""
         improved = self.best_cost is None or cost < self.best_cost or self.leg.objective.score == "last"
         if not improved or cost == float("inf"):
             return
-        self.best_cost, self.best_step = cost, step
+        self.best_cost, self.best_step, self.best_epoch = cost, step, epochs
         state = module.state_dict() if self.leg.scored is None else self.leg.scored
         if self.weights is None or self.weights.keys() != state.keys():
             self.weights = {name: _copy(value) for name, value in state.items()}
@@ -128,19 +117,8 @@ class ReportingHooks:
         Raises:
             MonitorError: saying why it has no value.
         """
-        if self.source is not None or not (needed or self._validated or not expects_validation(trainer)):
-            return
-        raise MonitorError(why_missing(trainer, self.leg, validated=self._validated))
-
-
-def _epochs_within(trainer: Any) -> float:
-    """Return how many epochs are done at a validation, with a fraction in the middle of one."""
-    progress = trainer.fit_loop.epoch_loop.batch_progress
-    if progress.is_last_batch:
-        return float(trainer.current_epoch + 1)
-    done, batches = progress.current.ready, trainer.num_training_batches
-    fraction = done / batches if batches < float("inf") else done / (done + 1)
-    return float(trainer.current_epoch + fraction)
+        if not self._watch.found and (needed or self._watch.had_its_chance(trainer)):
+            raise no_value(trainer, self._watch, self.leg)
 
 
 def _copy(value: Any) -> Any:

@@ -306,6 +306,19 @@ def test_a_metric_of_training_needs_no_validation(place):
     assert steps(place, 0) == list(range(1, 10))
 
 
+def test_any_of_several_validation_loaders_may_be_monitored(place):
+    class Two(Net):
+        def validation_step(self, batch, index, dataloader_idx=0):
+            self.log("val", float(dataloader_idx))
+
+    train, validation = loaders()
+    callback = SuccessiveHalvingPruner("val/dataloader_idx_1", sweep="s", store=place)
+    built = pl.Trainer(**QUIET, max_epochs=2, val_check_interval=0.5, callbacks=[callback])
+    built.fit(Two(), train, [validation, validation])
+    reports = events(place, Reported)
+    assert [(event.step, event.values) for event in reports] == [(half / 2, (1.0,)) for half in range(1, 5)]
+
+
 def test_a_metric_that_the_module_logs_after_all_callbacks_is_seen_an_epoch_later(place):
     fit(place, Net([1.0], late=True), monitor="late_loss")
     assert steps(place, 0) == list(range(1, 10))
@@ -321,8 +334,11 @@ def test_a_metric_that_the_module_logs_after_all_callbacks_is_seen_an_epoch_late
             "`monitor='val_los'` was never logged. Logged are: forked, forked_epoch, train_loss, val_loss.",
         ),
         ("val_los", "Did you mean 'val_loss'?"),
-        ("train_step", "`monitor='train_step'` is logged on every step only"),
-        ("forked_step", "`monitor='forked_step'` is logged on every step only"),
+        ("train_step", "`monitor='train_step'` is logged on steps only"),
+        (
+            "forked_step",
+            "`monitor='forked_step'` is logged on steps only",
+        ),
     ],
 )
 def test_a_monitor_that_is_no_measurement_is_told_after_one_epoch(place, monitor, words):

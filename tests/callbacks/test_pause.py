@@ -3,6 +3,7 @@
 import copy
 import random
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -18,6 +19,7 @@ from lightning_tune import Float, Hyperband, TuneLoop
 from lightning_tune.callbacks.leg import Leg
 from lightning_tune.callbacks.pause import pause_callback
 from lightning_tune.callbacks.reporting import reporting_callback
+from lightning_tune.core.budget import Budget
 from lightning_tune.core.decision import CONTINUE, Decision
 from lightning_tune.core.objective import Objective
 from lightning_tune.loop.result import Result
@@ -66,6 +68,7 @@ class Net(pl.LightningModule):
         loss = nn.functional.cross_entropy(self.body(x), y)
         self.running.update(loss.detach())
         self.log("train_loss", loss, on_step=False, on_epoch=True)
+        self.log("forked", loss, on_step=True, on_epoch=True)
         self.seen.append(float(loss.detach()))
         if not self.automatic_optimization:
             optimizer = self.optimizers()
@@ -133,7 +136,8 @@ def train(
     folder: Path,
     *,
     pausing: bool,
-    monitor: str = "val_acc",
+    monitor: str | list[str] = "val_acc",
+    score: Any = "best",
     workers=0,
     own_generator=False,
     net=None,
@@ -163,7 +167,7 @@ def train(
             trial=0,
             leg=0,
             budget=float("inf"),
-            objective=Objective.of(monitor, "max"),
+            objective=Objective.of(monitor, "max", score),
             channel=channel,
             resumed=path is not None,
             save_due=lambda: False,
@@ -194,7 +198,7 @@ def train(
         "schedules": [config.scheduler.state_dict() for config in built.lr_scheduler_configs],
         "losses": seen,
         "reports": channel.reports,
-        "best": (reporting.best_cost, reporting.best_step, reporting.weights),
+        "best": (reporting.best_cost, reporting.best_step, reporting.best_epoch, reporting.weights),
         "metrics": {name: float(value) for name, value in built.callback_metrics.items()},
     }
 
@@ -229,6 +233,12 @@ CASES = {
     "min_epochs": {"min_epochs": 5},
     "train_metric": {"monitor": "train_loss"},
     "late_metric": {"monitor": "running"},
+    "metric_of_steps_and_epochs": {"monitor": "forked", "val_check_interval": 0.5},
+    "metrics_of_training_and_validation": {
+        "monitor": ["train_loss", "val_loss"],
+        "score": sum,
+        "check_val_every_n_epoch": 2,
+    },
     "swa": {
         "net": {"optimizer": "sgd", "norm": False},
         "callbacks": [StochasticWeightAveraging(0.01, 3, annealing_epochs=1)],
@@ -300,6 +310,35 @@ def test_logger_rows_are_the_same(tmp_path: Path) -> None:
         rows.append((tmp_path / str(pausing) / "metrics.csv").read_text().splitlines())
     assert len(rows[0]) > EPOCHS
     assert rows[0] == rows[1]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("full", "ending", "reason"),
+    [(96.0, "pause", "reached 32 samples"), (64.0, "complete", "reached 64 samples")],
+)
+def test_an_epoch_past_the_rung_and_the_whole_budget_is_told_by_what_it_completes(
+    full, ending, reason
+) -> None:
+    """An epoch of 64 samples, and a rung at 32."""
+    leg = Leg(
+        trial=0,
+        leg=0,
+        budget=32.0,
+        full_budget=full,
+        final=False,
+        measure=Budget(unit="samples"),
+        objective=Objective.of("val_acc", "max"),
+        channel=Recorder(False),
+        resumed=False,
+        save_due=lambda: False,
+        accepts=lambda state: True,
+        write=lambda kind, step, state: None,
+    )
+    built = pl.Trainer(max_epochs=EPOCHS, **QUIET, callbacks=[pause_callback(pl, leg)])
+    built.callbacks.append(reporting_callback(pl, leg))
+    built.fit(Net(), *loaders(0, False))
+    assert (leg.step, leg.ending, leg.reason) == (64.0, ending, reason)
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec", "ignore:.*bottleneck", "ignore:.*logging interval")

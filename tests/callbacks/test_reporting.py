@@ -96,6 +96,47 @@ def test_a_metric_of_the_modules_own_epoch_end_is_read_once_an_epoch():
     assert [(step, values) for step, values, _ in reports] == [(1, (0.0,)), (2, (1.0,)), (3, (2.0,))]
 
 
+@pytest.mark.parametrize("trainer", [{}, {"val_check_interval": 0.5}, {"limit_val_batches": 0}])
+@pytest.mark.parametrize("monitor", ["loss", "loss_epoch"])
+def test_a_metric_of_steps_and_epochs_is_read_for_the_epoch(monitor, trainer):
+    class Forked(Tiny):
+        def training_step(self, batch, index):
+            self.log("loss", float(index), on_step=True, on_epoch=True)
+            return super().training_step(batch, index)
+
+    reports, *_ = fit(monitor, "min", model=Forked(), **trainer)  # batches 0, 1, 2, 3
+    assert [(step, values) for step, values, _ in reports] == [(step, (1.5,)) for step in (1, 2, 3)]
+
+
+def test_a_metric_that_is_logged_now_and_then_is_reported_when_it_is():
+    class Rare(Tiny):
+        def on_train_epoch_end(self):
+            if self.current_epoch % 2:
+                self.log("rare", float(self.current_epoch))
+
+    reports, *_ = fit("rare", "max", model=Rare(), max_epochs=5, check_val_every_n_epoch=3)
+    assert [(step, values) for step, values, _ in reports] == [(2, (1.0,)), (4, (3.0,))]
+
+
+def test_one_monitor_of_training_and_one_of_validation_are_read_at_the_epochs_end():
+    monitors = {"monitor": ["val_loss", "train_loss"], "mode": "min", "score": lambda values: values[0]}
+    reports, *_ = fit(**monitors, val_check_interval=0.5)
+    assert [step for step, *_ in reports] == [1, 2, 3]
+    reports, *_ = fit(**monitors, check_val_every_n_epoch=2, max_epochs=5)
+    assert [step for step, *_ in reports] == [2, 4]
+
+
+def test_any_of_several_validation_loaders_may_be_monitored():
+    class Two(Tiny):
+        def validation_step(self, batch, index, dataloader_idx=0):
+            self.log("val", float(dataloader_idx))
+
+    train, validation = tiny_loaders(16)
+    both = (train, [validation, validation])
+    reports, *_ = fit("val/dataloader_idx_1", model=Two(), loaders=both, val_check_interval=0.5)
+    assert [(step, values) for step, values, _ in reports] == [(half / 2, (1.0,)) for half in range(1, 7)]
+
+
 def test_the_weights_kept_are_those_of_the_best_step():
     states = {}
 
@@ -105,7 +146,7 @@ def test_the_weights_kept_are_those_of_the_best_step():
 
     reports, reporting, *_ = fit("val_loss", "min", model=Watched(lr=0.5), max_epochs=8)
     best = min(reports, key=lambda entry: entry[1][0])
-    assert reporting.best_step == best[0]
+    assert (reporting.best_step, reporting.best_epoch) == (best[0], best[0])
     assert all(torch.equal(reporting.weights[name], value) for name, value in states[best[0]].items())
 
 

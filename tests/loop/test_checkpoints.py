@@ -1,11 +1,14 @@
 import warnings
+from types import SimpleNamespace
 
+import lightning.pytorch as pl
 import pytest
 import torch
 
 from lightning_tune.errors import CheckpointError
 from lightning_tune.loop.checkpoints import (
     Saver,
+    best_weights,
     read_checkpoint,
     unloadable,
     weights_of,
@@ -70,6 +73,13 @@ def test_nothing_in_a_file_is_ever_run(tmp_path):
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         read_checkpoint(tmp_path / "a.ckpt")
     assert not (tmp_path / "went-off").exists()
+
+
+def test_the_best_weights_come_with_their_epoch_in_whatever_unit_budgets_are_counted():
+    reporting = SimpleNamespace(weights={"w": torch.ones(1)}, best_step=4096.0, best_epoch=2.5)
+    saved = best_weights(reporting, pl)
+    assert saved["epoch"] == 2
+    assert saved["state_dict"] is reporting.weights
 
 
 def test_a_paused_trials_best_weights_are_found():

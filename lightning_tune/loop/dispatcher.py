@@ -84,7 +84,7 @@ class Dispatcher:
     def pause(self, trial: Trial, step: float, reason: str) -> None:
         """Record that a trial has paused."""
         paused = TrialPaused(trial=trial.number, leg=trial.leg, step=step, reason=reason, time=self.clock())
-        self.journal.record(paused, durable=True)
+        self.journal.record(paused)  # a power cut may take it: the checkpoint says the same (`_settled`)
         if self.history.anew and step >= trial.budget:
             self.keeper.outdate(trial)
 
@@ -298,8 +298,7 @@ class Dispatcher:
                 budget=budget,
                 checkpoint=None if newest is None else newest.path,
                 time=self.clock(),
-            ),
-            durable=True,
+            )
         )
         return self._assign(trial)
 

@@ -49,7 +49,6 @@ class SweepFiles:
                 os.fsync(file.fileno())
             size, digest = _measure(temporary)
             os.replace(temporary, target)
-            _sync_folder(target.parent)
         except OSError as error:
             raise StoreError(
                 f"the checkpoint {target} cannot be written: {error.strerror or error}. What was recorded "
@@ -96,7 +95,6 @@ class SweepFiles:
             except OSError:
                 shutil.copy2(self.folder / source, temporary)
             os.replace(temporary, path)
-            _sync_folder(path.parent)
         except OSError as error:
             raise StoreError(
                 f"the checkpoint {path} cannot be written: {error.strerror or error}."
@@ -124,11 +122,3 @@ def _measure(path: Path) -> tuple[int, str]:
             digest.update(chunk)
             size += len(chunk)
     return size, digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -39,8 +39,9 @@ class Keeper:
             sha256=file.sha256,
             time=time.time(),
         )
-        self.journal.record(event, durable=True)
-        if old is not None and old.path != file.path:
+        replaces = old is not None and old.path != file.path
+        self.journal.record(event, durable=replaces)  # on the disk before the file goes that it replaces
+        if replaces and old is not None:
             self._delete(old)
 
     def keeps(self, trial: int) -> bool:

@@ -58,7 +58,8 @@ class Acquisition:
         share /= share.sum()
         by_column = mean_slope @ (share * by_mean) + variance_slope * (float(share @ by_sd) / (2.0 * sd))
         along = by_column[: len(features)] * self.layout.slopes(point[None, :])[0]
-        slope = np.bincount(self.layout.owner, weights=along, minlength=self.layout.axes)
+        weights = np.bincount(self.layout.owner, weights=along, minlength=self.layout.axes)
+        slope: Vector = weights.astype(np.float64)
         total = float(_log_mean_exp(values[None, :])[0])
         if self.belief is not None:
             value, belief_slope = self.belief(point[None, :])

@@ -98,7 +98,8 @@ class Evidence:
     def theta(self, hyper: Hyper) -> Vector:
         """Return the parameter vector of hyperparameters."""
         tail = [hyper.signal] if self.noise is not None else [hyper.signal, hyper.noise]
-        return np.log(np.concatenate([hyper.lengths, tail]))
+        theta: Vector = np.log(np.concatenate([hyper.lengths, tail]))
+        return theta
 
     def __call__(self, theta: Vector) -> tuple[float, Vector]:
         """Return the negative log posterior and its gradient; infinite where there is no Cholesky factor."""

@@ -79,7 +79,8 @@ class Modelled:
         return len(self.earlier) + 1 if self.earlier else 0
 
     def _source(self, source: int) -> Vector:
-        return (np.arange(self._sources) == source) * np.sqrt(0.5)
+        column: Vector = (np.arange(self._sources) == source) * np.sqrt(0.5)
+        return column
 
     def observations(self, rows: Rows) -> tuple[Matrix, Vector, float]:
         """Return columns and standardised costs of rows and earlier sweeps, and the scale of this one's."""

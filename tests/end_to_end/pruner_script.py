@@ -37,6 +37,8 @@ def main(store, seed, runs, epochs="9"):
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     rng = random.Random(int(seed))
     loader = DataLoader(TensorDataset(torch.zeros(2, 1)), batch_size=2)
+    print("ready", flush=True)
+    sys.stdin.readline()  # until the others are ready too
     for _ in range(int(runs)):
         trainer = pl.Trainer(
             max_epochs=int(epochs),

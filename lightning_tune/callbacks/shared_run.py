@@ -14,10 +14,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lightning_tune.core.decision import CONTINUE, Decision
+from lightning_tune.core.decision import CONTINUE, Decision, decided
 from lightning_tune.core.events import (
     Config,
-    Decided,
     EndState,
     Event,
     LegStarted,
@@ -149,7 +148,7 @@ class SharedRun:
             self.history.extend([reported])
             decision = self._judge(reported)
             if decision.reason:
-                self.history.extend(transaction.append([_decided(reported, decision)]))
+                self.history.extend(transaction.append([decided(reported, decision)]))
         return decision
 
     def _judge(self, report: Reported) -> Decision:
@@ -232,19 +231,6 @@ class SharedRun:
         """Return why a trial was stopped, ended or not; None if it was not."""
         if trial.state == "stopped":
             return trial.reason
-        decided = [self.history.decision(trial.number, report.leg, report.step) for report in trial.reports]
-        stops = [
-            decision.reason for decision in decided if decision is not None and decision.action == "stop"
-        ]
+        judged = [self.history.decision(trial.number, report.leg, report.step) for report in trial.reports]
+        stops = [decision.reason for decision in judged if decision is not None and decision.action == "stop"]
         return stops[0] if stops else None
-
-
-def _decided(report: Reported, decision: Decision) -> Decided:
-    return Decided(
-        trial=report.trial,
-        leg=report.leg,
-        step=report.step,
-        action=decision.action,
-        reason=decision.reason,
-        time=report.time,
-    )

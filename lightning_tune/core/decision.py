@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lightning_tune.core.events import Action, Config
+from lightning_tune.core.events import Action, Config, Decided, Reported
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,3 +66,15 @@ class Decision:
 
 
 CONTINUE = Decision(action="continue")
+
+
+def decided(report: Reported, decision: Decision) -> Decided:
+    """Return the event that records what was decided on a report."""
+    return Decided(
+        trial=report.trial,
+        leg=report.leg,
+        step=report.step,
+        action=decision.action,
+        reason=decision.reason,
+        time=report.time,
+    )

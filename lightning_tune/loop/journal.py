@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from lightning_tune.core.decision import Decision
-from lightning_tune.core.events import Decided, Event, Reported
+from lightning_tune.core.decision import Decision, decided
+from lightning_tune.core.events import Event, Reported
 from lightning_tune.core.history import History
 from lightning_tune.store.base import Store
 
@@ -48,9 +48,9 @@ class Journal:
                 self._fold(event for event in transaction.read(self.history.seq) if event.seq < reported.seq)
             self.history.extend([reported])
             decision = judge(reported)
-            decided = transaction.append([_decided(reported, decision)]) if decision.reason else []
+            appended = transaction.append([decided(reported, decision)]) if decision.reason else []
         self._tell([reported])
-        self._fold(decided)
+        self._fold(appended)
         return decision
 
     def _fold(self, events: Iterable[Event]) -> None:
@@ -62,14 +62,3 @@ class Journal:
         for event in events:
             for listener in self.listeners:
                 listener(event, self.history)
-
-
-def _decided(report: Reported, decision: Decision) -> Decided:
-    return Decided(
-        trial=report.trial,
-        leg=report.leg,
-        step=report.step,
-        action=decision.action,
-        reason=decision.reason,
-        time=report.time,
-    )

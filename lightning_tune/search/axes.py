@@ -9,7 +9,8 @@ from lightning_tune.core import nodes
 from lightning_tune.core.encode import Encoding
 from lightning_tune.core.nodes import Node
 from lightning_tune.core.space import Space
-from lightning_tune.search.ledger import Indices, Mask, Matrix, Vector, encoding_of
+from lightning_tune.search.ledger import Indices, Mask, Matrix, Vector
+from lightning_tune.search.observed import encoding_of
 
 FEW = 16
 """Up to so many values a numeric axis has a probability for each; beyond, it counts as continuous."""

@@ -1,24 +1,21 @@
 """What a searcher that learns from trials reads of a history before each suggestion, as arrays and fast.
 
-A trial's point in the unit cube never changes, so it is encoded once and kept beside its history; costs and
-states are read anew each time. What is kept is a cache: without it the same ledger comes out.
+A trial's point in the unit cube never changes, so it is remembered (`observed.placed`); costs and states are
+read anew each time.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeAlias
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from lightning_tune.core.encode import Encoding
 from lightning_tune.core.history import History
 from lightning_tune.core.space import Space
 from lightning_tune.core.trial import Group, State, Trial
-from lightning_tune.errors import SpaceError
+from lightning_tune.search.observed import encoding_of, placed
 
 Matrix: TypeAlias = npt.NDArray[np.float64]
 Vector: TypeAlias = npt.NDArray[np.float64]
@@ -44,8 +41,7 @@ class Ledger:
         history: where they are from.
         groups: the groups themselves.
         points: (num_groups, num_axes) in the unit cube, NaN where an axis is inactive.
-        costs: (num_groups,), the mean over repeats of the best so far, lower is better; +inf of a group
-        that
+        costs: (num_groups,), the mean over repeats of the best so far, lower is better; +inf of a group that
             failed, NaN of one without a finite report yet.
         reach: (num_groups,), the step that each has trained to; its whole budget if it completed early.
         ended: (num_groups,), whether it will not train on.
@@ -88,19 +84,12 @@ class Ledger:
         return costs
 
 
-@lru_cache(maxsize=16)
-def encoding_of(space: Space) -> Encoding:
-    """Return the encoding of a space; made once."""
-    return Encoding(space)
-
-
 def read(space: Space, history: History) -> Ledger:
     """Return the ledger of a history for a space."""
-    kept = _kept(space, history)
-    groups = kept.groups.copy()
+    points, groups = placed(encoding_of(space), history)
     several = history.repeats > 1
     costs, reach, codes = _several(groups) if several else _columns([group.members[0] for group in groups])
-    return Ledger(history, groups, kept.points[: len(groups)], costs, reach, codes != _GOING)
+    return Ledger(history, groups, points, costs, reach, codes != _GOING)
 
 
 def _columns(trials: Sequence[Trial]) -> tuple[Vector, Vector, Indices]:
@@ -127,43 +116,3 @@ def _several(groups: Sequence[Group]) -> tuple[Vector, Vector, Indices]:
             costs[index] = finite.mean()
     costs[codes == _FAILED] = np.inf
     return costs, reach, codes
-
-
-class _Kept:
-    """The encoded points of a history's groups, extended as it grows.
-
-    Attributes:
-        groups: those whose configurations are of the space.
-        points: (capacity, num_axes), the first `len(groups)` rows in use.
-    """
-
-    def __init__(self, encoding: Encoding) -> None:
-        self._encoding = encoding
-        self._seen = 0
-        self.groups: list[Group] = []
-        self.points: Matrix = np.empty((64, encoding.size))
-
-    def extend(self, groups: Sequence[Group]) -> None:
-        """Encode the groups that are new."""
-        for index in range(self._seen, len(groups)):
-            try:
-                point = self._encoding.encode(groups[index].config)
-            except SpaceError:  # of another version of the space, and none of this one
-                continue
-            if len(self.groups) == len(self.points):
-                # a new array: ledgers that were read before keep theirs
-                self.points = np.concatenate([self.points, np.empty_like(self.points)])
-            self.points[len(self.groups)] = point
-            self.groups.append(groups[index])
-        self._seen = len(groups)
-
-
-_KEPT: WeakKeyDictionary[History, dict[Space, _Kept]] = WeakKeyDictionary()
-
-
-def _kept(space: Space, history: History) -> _Kept:
-    by_space = _KEPT.setdefault(history, {})
-    if space not in by_space:
-        by_space[space] = _Kept(encoding_of(space))
-    by_space[space].extend(history.groups)
-    return by_space[space]

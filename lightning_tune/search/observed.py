@@ -50,7 +50,7 @@ def observe(encoding: Encoding, history: History) -> Observed:
     """Return what a history holds of configurations of the encoding's space."""
     points, groups = placed(encoding, history)
     return Observed(
-        points=points,
+        points=points.copy(),
         costs=np.array([_cost(group) for group in groups], dtype=np.float64),
         steps=np.array([max(member.step for member in group.members) for group in groups], dtype=np.float64),
         running=np.array([not group.ended for group in groups], dtype=np.bool_),
@@ -63,16 +63,14 @@ def placed(encoding: Encoding, history: History) -> tuple[Matrix, Sequence[Group
 
     Those whose configuration is not one of the encoding's space are left out.
     """
-    known = _places.setdefault(history, {}).setdefault(encoding.space, _Places())
+    known = _places.setdefault(history, {}).setdefault(encoding.space, _Places(np.empty((64, encoding.size))))
     groups = history.groups
     for place in range(known.seen, len(groups)):
         point = _point(encoding, groups[place])
         if point is not None:
-            known.points.append(point)
-            known.places.append(place)
+            known.add(place, point)
     known.seen = len(groups)
-    points = np.array(known.points, dtype=np.float64).reshape(len(known.points), encoding.size)
-    return points, [groups[place] for place in known.places]
+    return known.points[: len(known.places)], [groups[place] for place in known.places]
 
 
 @lru_cache(maxsize=16)
@@ -83,14 +81,21 @@ def encoding_of(space: Space) -> Encoding:
 
 @dataclass(slots=True)
 class _Places:
-    """How many groups were seen, which of them are of the space, and where those lie.
+    """How many groups were seen, which of them are of the space, and where those lie (the first rows).
 
     It holds no group, which would hold its history, which would never be forgotten.
     """
 
+    points: Matrix
     seen: int = 0
-    points: list[npt.NDArray[np.float64]] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
+
+    def add(self, place: int, point: npt.NDArray[np.float64]) -> None:
+        """Note where a group lies; a full array gives way to a new one, those handed out stay as they are."""
+        if len(self.places) == len(self.points):
+            self.points = np.concatenate([self.points, np.empty_like(self.points)])
+        self.points[len(self.places)] = point
+        self.places.append(place)
 
 
 _places: WeakKeyDictionary[History, dict[Space, _Places]] = WeakKeyDictionary()

@@ -5,8 +5,9 @@ import pytest
 
 from lightning_tune.core.space import Float, Int, Space
 from lightning_tune.schedule import SuccessiveHalving
-from lightning_tune.search import RandomSearch, ledger
-from lightning_tune.search.ledger import encoding_of, read
+from lightning_tune.search import RandomSearch, observed
+from lightning_tune.search.ledger import read
+from lightning_tune.search.observed import encoding_of
 from lightning_tune.testing.functions import make_coordinator, run_function
 from lightning_tune.testing.searcher_contract import MIXED, bowl
 
@@ -54,7 +55,7 @@ def test_repeats_count_once_with_their_mean():
 def test_what_is_kept_changes_nothing():
     history = run_function(MIXED, RandomSearch(), bowl, max_trials=100)
     first = read(MIXED, history)
-    ledger._KEPT.clear()
+    observed._places.clear()
     second = read(MIXED, history)
     np.testing.assert_array_equal(first.points, second.points)
     np.testing.assert_array_equal(first.costs, second.costs)

@@ -95,7 +95,7 @@ class Budget:
     def amount(self, value: float) -> str:
         """Return a budget in words: "9 epochs", "33.3% of the data", "depth 4"."""
         if self.grows == "data":
-            return f"{100 * value:.3g}% of the data"
+            return f"{self.figure(value)} of the data"
         if self.argument is not None:
             return f"{self.argument} {value:g}"
         return f"{self.figure(value)} {self.unit.removesuffix('s') if value == 1 else self.unit}"

@@ -210,8 +210,7 @@ class SuccessiveHalving(Synchronous):
     """Train many configurations a little, the best 1/eta of them eta times as long, until one is left.
 
     Synchronous: a rung waits for its slowest trial, and what is promoted does not depend on who was faster.
-        `ASHA`
-    does not wait.
+    `ASHA` does not wait.
 
     Args:
         num_trials: configurations of a bracket, at least 1. More (`max_trials`) begin another.

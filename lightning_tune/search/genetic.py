@@ -51,9 +51,9 @@ class GeneticSearch(Searcher):
     Args:
         population: how many of the best trials may be parents, at least 3.
         tournament: the better of so many drawn at random becomes a parent, at least 1; more is greedier.
-        mutation: how likely each value of a crossed child is to change; at least one in as many as there
-        are. startup: so many trials are random before the first child, at least 3. rank: who is better,
-        `ledger -> indices`, best first; by cost unless given.
+        mutation: how likely each value of a crossed child is to change; at least one in as many as there are.
+        startup: so many trials are random before the first child, at least 3.
+        rank: who is better, `ledger -> indices`, best first; by cost unless given.
 
     Raises:
         ArgumentError: an argument out of these bounds.

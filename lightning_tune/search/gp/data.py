@@ -127,9 +127,13 @@ def _best(group: Group) -> float:
 
 
 def _levels(steps: Vector) -> Vector:
-    """Return the logarithm of the steps, from 0 at the smallest to 1 at the largest."""
+    """Return the logarithm of the steps, from 0 at the smallest to 1 at the largest.
+
+    A budget that nothing but the Trainer knows is infinite: it counts as the largest that is known.
+    """
     if not len(steps):
         return steps
+    steps = np.where(np.isfinite(steps), steps, max(steps[np.isfinite(steps)], default=1.0))
     logs = np.log(np.maximum(steps, 1e-3 * max(float(steps.max()), 1e-300)))
     spread = logs.max() - logs.min()
     ones = np.ones_like(logs)

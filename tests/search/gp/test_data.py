@@ -6,7 +6,7 @@ import pytest
 from lightning_tune.core.space import Choice, Float, Space
 from lightning_tune.schedule import MedianStopping, SuccessiveHalving
 from lightning_tune.search import RandomSearch
-from lightning_tune.search.gp.data import Rows, see
+from lightning_tune.search.gp.data import Rows, _levels, see
 from lightning_tune.search.gp.layout import layout_of
 from lightning_tune.testing.functions import make_coordinator, run_function
 
@@ -112,3 +112,8 @@ def test_without_a_trial_at_both_levels_costs_stay():
         points=np.zeros((2, 1)), levels=np.array([0.0, 1.0]), costs=np.array([3.0, 1.0]), trials=np.arange(2)
     )
     assert rows.levelled().tolist() == [3.0, 1.0]
+
+
+def test_a_budget_that_only_the_trainer_knows_counts_as_the_largest():
+    assert _levels(np.array([math.inf, math.inf])).tolist() == [1.0, 1.0]
+    assert _levels(np.array([1.0, 9.0, math.inf, 3.0])).tolist() == pytest.approx([0.0, 1.0, 1.0, 0.5])

@@ -37,7 +37,17 @@ if TYPE_CHECKING:
         Scheduler,
         SuccessiveHalving,
     )
-    from lightning_tune.search import GridSearch, OneAtATimeSearch, RandomSearch, Searcher
+    from lightning_tune.search import (
+        AutoSearch,
+        BayesianSearch,
+        GeneticSearch,
+        GridSearch,
+        OneAtATimeSearch,
+        RandomSearch,
+        Searcher,
+        SimulatedAnnealing,
+        TPESearch,
+    )
     from lightning_tune.store import Store, open_store
 
 __version__ = "0.1.0"
@@ -72,7 +82,17 @@ _HOMES = {
         "Scheduler",
         "SuccessiveHalving",
     ],
-    "search": ["GridSearch", "OneAtATimeSearch", "RandomSearch", "Searcher"],
+    "search": [
+        "AutoSearch",
+        "BayesianSearch",
+        "GeneticSearch",
+        "GridSearch",
+        "OneAtATimeSearch",
+        "RandomSearch",
+        "Searcher",
+        "SimulatedAnnealing",
+        "TPESearch",
+    ],
     "store": ["Store", "open_store"],
 }
 _HOME_OF = {name: f"lightning_tune.{home}" for home, names in _HOMES.items() for name in names}
@@ -80,10 +100,13 @@ _HOME_OF = {name: f"lightning_tune.{home}" for home, names in _HOMES.items() for
 __all__ = [
     "ASHA",
     "ArgumentError",
+    "AutoSearch",
+    "BayesianSearch",
     "CheckpointError",
     "Choice",
     "Float",
     "FullBudget",
+    "GeneticSearch",
     "GridSearch",
     "Hyperband",
     "Int",
@@ -98,6 +121,7 @@ __all__ = [
     "Result",
     "Scheduler",
     "Searcher",
+    "SimulatedAnnealing",
     "Space",
     "SpaceError",
     "Store",
@@ -107,6 +131,7 @@ __all__ = [
     "SweepBusyError",
     "SweepExistsError",
     "SweepFailedError",
+    "TPESearch",
     "TrialInfo",
     "TrialPrunedError",
     "TrialResult",

@@ -14,14 +14,28 @@ from lightning_tune.schedule import (
     Scheduler,
     SuccessiveHalving,
 )
-from lightning_tune.search import GridSearch, OneAtATimeSearch, RandomSearch, Searcher
+from lightning_tune.search import (
+    AutoSearch,
+    BayesianSearch,
+    GeneticSearch,
+    GridSearch,
+    OneAtATimeSearch,
+    RandomSearch,
+    Searcher,
+    SimulatedAnnealing,
+    TPESearch,
+)
 
 Part = TypeVar("Part")
 SEARCHERS: Mapping[str, Callable[[], Searcher]] = {
-    "auto": RandomSearch,
+    "annealing": SimulatedAnnealing,
+    "auto": AutoSearch,
+    "bayesian": BayesianSearch,
+    "genetic": GeneticSearch,
     "grid": GridSearch,
     "one_at_a_time": OneAtATimeSearch,
     "random": RandomSearch,
+    "tpe": TPESearch,
 }
 SCHEDULERS: Mapping[str, Callable[[], Scheduler]] = {
     "asha": ASHA,
@@ -31,7 +45,11 @@ SCHEDULERS: Mapping[str, Callable[[], Scheduler]] = {
     "median": MedianStopping,
     "population": PopulationBased,
 }
-SHORT: Mapping[str, tuple[str, str]] = {"hyperband": ("random", "hyperband"), "asha": ("random", "asha")}
+SHORT: Mapping[str, tuple[str, str]] = {
+    "asha": ("random", "asha"),
+    "bohb": ("tpe", "hyperband"),
+    "hyperband": ("random", "hyperband"),
+}
 """Words for `search` that stand for a searcher and a schedule."""
 
 
@@ -46,14 +64,15 @@ def search_and_schedule(
     if isinstance(search, str) and search in SHORT:
         if schedule is not None:
             raise ArgumentError(
-                f"`search={search!r}` names the schedule too: leave `schedule` out, or say search='random'."
+                f"`search={search!r}` names the schedule too: leave `schedule` out, or say "
+                f"search={SHORT[search][0]!r}."
             )
         search, schedule = SHORT[search]
     return searcher(search), scheduler(schedule)
 
 
 def searcher(search: str | Searcher) -> Searcher:
-    """Return the searcher that `search=` names; "auto" is random search.
+    """Return the searcher that `search=` names.
 
     Raises:
         ArgumentError: an unknown word, listing those that exist.

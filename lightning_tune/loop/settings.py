@@ -239,7 +239,7 @@ class SweepSettings:
             journal=journal,
             keeper=keeper,
             space=self.space,
-            search=self.search,
+            search=self.search.resolve(self.limits.max_trials),
             schedule=self.schedule,
             limits=self.limits,
             seed=self.seed,

@@ -46,8 +46,9 @@ class TuneLoop:
             of the Trainer.
         monitor: the metric to optimise, as the module logs it.
         mode: "min" or "max".
-        search: a word ("auto", "random", "grid", "one_at_a_time") or a `Searcher`; "auto" is random search.
-            "hyperband" and "asha" stand for random search under that schedule.
+        search: a word ("auto", "bayesian", "tpe", "annealing", "genetic", "random", "grid", "one_at_a_time")
+            or a `Searcher`; "auto" is `AutoSearch`. "hyperband" and "asha" stand for random search under
+            that schedule, "bohb" for TPE under Hyperband.
         schedule: who trains how far: a word ("halving", "hyperband", "asha", "median", "population") or a
             `Scheduler`; None or "full" trains every trial to the Trainer's `max_epochs`.
         max_trials: configurations in all, over every call of `fit` on this sweep. None is what the search or

@@ -8,7 +8,8 @@ number that decides whether a worse trial is kept is that trial's own seed.
 import bisect
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -42,7 +43,8 @@ class SimulatedAnnealing(Searcher):
     another at any time.
 
     Args:
-        max_trials: the number of trials in which it cools down; None leaves it to `half_life`.
+        max_trials: the number of trials in which it cools down; None leaves it to `half_life`, and without
+            that it is what the sweep has.
         half_life: trials in which the temperature halves; None is what `max_trials` asks for, or 10.
         chains: walks that go on side by side; trial k belongs to chain k modulo `chains`, and each walk has
             so many fewer steps.
@@ -101,6 +103,11 @@ class SimulatedAnnealing(Searcher):
             if history.find(config) is None and history.allows(config):
                 return config
         return RandomSearch().suggest(space, history, rng)
+
+    def resolve(self, max_trials: int | None) -> Self:
+        """Return it as it cools down in a sweep of so many trials, unless it was told how fast."""
+        told = self.max_trials is not None or self.half_life is not None
+        return self if told else replace(self, max_trials=max_trials)
 
     def size(self, space: Space) -> int | None:
         """Return the number of configurations of a finite space."""

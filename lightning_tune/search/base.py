@@ -1,6 +1,7 @@
 """The contract of a searcher. Every implementation passes `lightning_tune.testing.searcher_contract`."""
 
 from abc import ABC, abstractmethod
+from typing import Self
 
 import numpy as np
 
@@ -28,6 +29,13 @@ class Searcher(ABC):
             A configuration of the space that the constraint allows; `Wait` when that depends on a trial that
             is still running; `Done` when there is none left.
         """
+
+    def resolve(self, max_trials: int | None) -> Self:
+        """Return a copy with what the user left open filled in, as a sweep of so many trials uses it.
+
+        What is recorded of a sweep is the searcher as it was given: `max_trials` may grow later.
+        """
+        return self
 
     @property
     def waits(self) -> bool:

@@ -126,7 +126,7 @@ def make_coordinator(
         journal=journal,
         keeper=keeper,
         space=space,
-        search=search,
+        search=search.resolve(max_trials),
         schedule=resolved,
         limits=checked,
         seed=seed,

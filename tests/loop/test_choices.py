@@ -1,7 +1,7 @@
 import pytest
 
 from lightning_tune.errors import ArgumentError
-from lightning_tune.loop.choices import scheduler, searcher
+from lightning_tune.loop.choices import scheduler, search_and_schedule, searcher
 from lightning_tune.schedule import (
     ASHA,
     FullBudget,
@@ -10,16 +10,29 @@ from lightning_tune.schedule import (
     PopulationBased,
     SuccessiveHalving,
 )
-from lightning_tune.search import GridSearch, OneAtATimeSearch, RandomSearch
+from lightning_tune.search import (
+    AutoSearch,
+    BayesianSearch,
+    GeneticSearch,
+    GridSearch,
+    OneAtATimeSearch,
+    RandomSearch,
+    SimulatedAnnealing,
+    TPESearch,
+)
 
 
 @pytest.mark.parametrize(
     ("word", "kind"),
     [
-        ("auto", RandomSearch),
-        ("random", RandomSearch),
+        ("annealing", SimulatedAnnealing),
+        ("auto", AutoSearch),
+        ("bayesian", BayesianSearch),
+        ("genetic", GeneticSearch),
         ("grid", GridSearch),
         ("one_at_a_time", OneAtATimeSearch),
+        ("random", RandomSearch),
+        ("tpe", TPESearch),
     ],
 )
 def test_words_stand_for_searchers(word, kind):
@@ -39,6 +52,20 @@ def test_words_stand_for_searchers(word, kind):
 )
 def test_words_stand_for_schedulers(word, kind):
     assert type(scheduler(word)) is kind
+
+
+@pytest.mark.parametrize(
+    ("word", "kinds"),
+    [
+        ("asha", (RandomSearch, ASHA)),
+        ("bohb", (TPESearch, Hyperband)),
+        ("hyperband", (RandomSearch, Hyperband)),
+    ],
+)
+def test_some_words_stand_for_a_search_and_its_schedule(word, kinds):
+    assert tuple(map(type, search_and_schedule(word, None))) == kinds
+    with pytest.raises(ArgumentError, match=f"`search='{word}'` names the schedule too"):
+        search_and_schedule(word, "median")
 
 
 def test_objects_are_taken_as_they_are():

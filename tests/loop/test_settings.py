@@ -5,6 +5,7 @@ from lightning_tune.core.space import Float, Space
 from lightning_tune.errors import ArgumentError
 from lightning_tune.loop.settings import SweepSettings
 from lightning_tune.schedule import ASHA, FullBudget, Hyperband, SuccessiveHalving
+from lightning_tune.search import SimulatedAnnealing
 from lightning_tune.store import MemoryStore
 
 
@@ -83,6 +84,14 @@ def test_what_is_recorded_of_a_schedule_are_its_rungs(tmp_path):
     assert schedule(27, Hyperband()) != schedule(81, Hyperband())
     assert schedule(27, ASHA()) == schedule(81, ASHA(max_budget=27))
     assert schedule(27, FullBudget()) == schedule(81, None)
+
+
+def test_a_search_is_recorded_as_it_was_given_and_used_as_the_limits_say(tmp_path):
+    settings = fitted(search="annealing", max_trials=7)
+    sweep = settings.open("s", tmp_path, MemoryStore())
+    used = settings.coordinator(sweep, baselines=[], listeners=[], provenance={}).dispatcher.search
+    assert used == SimulatedAnnealing(max_trials=7)
+    assert sweep.store.sweep("s").spec["search"] == SimulatedAnnealing().describe()
 
 
 def test_the_result_knows_space_and_budget(tmp_path):

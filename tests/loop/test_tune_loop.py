@@ -711,7 +711,7 @@ def test_a_monitor_that_is_never_logged_names_those_that_are(tmp_path):
         ({"monitor": ""}, "`monitor` must name a metric"),
         ({"mode": "maximum"}, "`mode` must be 'min' or 'max', got 'maximum'"),
         ({"monitor": ["a", "b"], "mode": ["min", "max"]}, "`score=` a callable"),
-        ({"search": "bayes"}, "`search` must be one of 'auto', 'grid'"),
+        ({"search": "bayes"}, "`search` must be one of 'annealing', 'auto'"),
         ({"search": "randm"}, "Did you mean 'random'"),
         ({"schedule": "hyperbnd"}, "Did you mean 'hyperband'"),
         ({"search": "hyperband", "schedule": "full"}, "names the schedule too"),

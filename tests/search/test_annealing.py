@@ -56,6 +56,13 @@ def test_bad_arguments_are_named(settings, message):
         SimulatedAnnealing(**settings)
 
 
+def test_a_sweep_says_how_many_trials_there_are_unless_it_was_told():
+    assert SimulatedAnnealing().resolve(30) == SimulatedAnnealing(max_trials=30)
+    for told in (SimulatedAnnealing(max_trials=9), SimulatedAnnealing(half_life=5)):
+        assert told.resolve(30) is told
+    assert SimulatedAnnealing().resolve(None) == SimulatedAnnealing()
+
+
 def test_the_temperature_falls_geometrically_to_its_least():
     cooling = SimulatedAnnealing(max_trials=100)
     assert cooling.temperature(0) == 1.0

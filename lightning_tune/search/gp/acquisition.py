@@ -40,31 +40,38 @@ class Acquisition:
 
     def __call__(self, points: Matrix) -> Vector:
         """Return the value of each point, of shape (num,)."""
-        features = self.layout.features(points)
-        context = np.broadcast_to(self.context, (len(points), len(self.context)))
-        mean, variance = self.surrogate.posterior(np.concatenate([features, context], axis=1))
+        mean, variance = self.surrogate.posterior(with_context(self.layout.features(points), self.context))
         values, _, _ = log_ei(mean, np.sqrt(variance)[:, None], self.best)
         total = _log_mean_exp(values)
         return total if self.belief is None else total + self.belief(points)[0]
 
     def with_slope(self, point: Vector) -> tuple[float, Vector]:
         """Return the value of one point and its slope along each axis (0 where it does not exist)."""
-        features = self.layout.features(point[None, :])[0]
-        row = np.concatenate([features, self.context])
+        row = with_context(self.layout.features(point[None, :]), self.context)[0]
         mean, variance, mean_slope, variance_slope = self.surrogate.posterior_and_slopes(row)
         sd = math.sqrt(variance)
         values, by_mean, by_sd = log_ei(mean, np.full(len(mean), sd), self.best)
         share = np.exp(values - values.max())
         share /= share.sum()
         by_column = mean_slope @ (share * by_mean) + variance_slope * (float(share @ by_sd) / (2.0 * sd))
-        along = by_column[: len(features)] * self.layout.slopes(point[None, :])[0]
-        weights = np.bincount(self.layout.owner, weights=along, minlength=self.layout.axes)
-        slope: Vector = weights.astype(np.float64)
+        slope = along_axes(self.layout, point, by_column)
         total = float(_log_mean_exp(values[None, :])[0])
         if self.belief is not None:
             value, belief_slope = self.belief(point[None, :])
             total, slope = total + float(value[0]), slope + belief_slope[0]
         return total, slope
+
+
+def with_context(features: Matrix, context: Vector) -> Matrix:
+    """Return columns followed by those that are the same for every candidate."""
+    return np.concatenate([features, np.broadcast_to(context, (len(features), len(context)))], axis=1)
+
+
+def along_axes(layout: Layout, point: Vector, by_column: Vector) -> Vector:
+    """Return the slope along each axis (axes,) of what has a slope by each column, the context's included."""
+    along = by_column[: len(layout.owner)] * layout.slopes(point[None, :])[0]
+    slope: Vector = np.bincount(layout.owner, weights=along, minlength=layout.axes).astype(np.float64)
+    return slope
 
 
 def _log_mean_exp(values: Matrix) -> Vector:

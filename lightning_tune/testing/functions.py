@@ -27,8 +27,8 @@ from lightning_tune.schedule import FullBudget, Scheduler
 from lightning_tune.search import Searcher
 from lightning_tune.store import MemoryStore, Store
 
-Curve = Callable[[Config, float], float]
-"""`(config, step) -> value`: what a trial reports at a step; it may raise."""
+Curve = Callable[[Config, float], float | tuple[float, ...]]
+"""`(config, step) -> value`, or a value an objective: what a trial reports at a step; it may raise."""
 
 
 class FunctionWork:
@@ -61,13 +61,15 @@ class FunctionWork:
             if next(self._reports_left, None) is None:
                 raise KeyboardInterrupt
             try:
-                value = float(self.curve(task.config, step))
+                value = self.curve(task.config, step)
             except MemoryError as error:
                 return end(step=step - 1, kind="out_of_memory", reason=repr(error))
             except ArithmeticError as error:
                 return end(step=step - 1, kind="exception", reason=repr(error), exception=error)
-            decision = channel.report(task.trial, task.leg, float(step), (value,), {"value": value})
-            if not math.isfinite(value):
+            values = tuple(map(float, value)) if isinstance(value, tuple) else (float(value),)
+            metrics = dict(zip(_monitors(len(values)), values, strict=True))
+            decision = channel.report(task.trial, task.leg, float(step), values, metrics)
+            if not all(map(math.isfinite, values)):
                 return end(step=step, kind="diverged", reason=decision.reason)
             if decision.action == "continue" and step < int(task.budget):
                 decision = channel.poll(task.trial)
@@ -77,6 +79,11 @@ class FunctionWork:
                 return end(step=step, kind="paused", reason=decision.reason)
         kind: Literal["completed", "paused"] = "completed" if task.final else "paused"
         return end(step=task.budget, kind=kind, reason=f"reached {task.budget:g}")
+
+
+def _monitors(number: int) -> list[str]:
+    """Return the names of what is reported: "value", or "value_0", "value_1", ... of several."""
+    return ["value"] if number == 1 else [f"value_{index}" for index in range(number)]
 
 
 def inherited_step(history: History, trial: Trial) -> float:
@@ -94,7 +101,7 @@ def make_coordinator(
     max_trials: int,
     schedule: Scheduler | None = None,
     max_budget: float = 1.0,
-    mode: str = "min",
+    mode: str | Sequence[str] = "min",
     seed: int = 0,
     repeats: int = 1,
     store: Store | None = None,
@@ -104,16 +111,20 @@ def make_coordinator(
     budget: Budget | None = None,
     **rest: Any,
 ) -> Coordinator:
-    """Return the coordinator of the sweep "test" in a store (found there, or made)."""
+    """Return the coordinator of the sweep "test" in a store (found there, or made).
+
+    With a list of modes there are as many objectives.
+    """
     store = store or MemoryStore()
     budget = budget or Budget(full=max_budget)
+    objective = Objective.of(_monitors(1 if isinstance(mode, str) else len(mode)), mode)
     sweep = open_sweep(
         name="test",
         folder=folder,
         store=store,
         spec={"seed": seed},
         space=space,
-        history=History(Objective.of("value", mode), repeats, constraint, anew=not budget.resumes),
+        history=History(objective, repeats, constraint, anew=not budget.resumes),
         amend=False,
         overwrite=False,
     )

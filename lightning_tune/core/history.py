@@ -32,9 +32,11 @@ from lightning_tune.core.events import (
 )
 from lightning_tune.core.levels import Levels
 from lightning_tune.core.objective import Objective
+from lightning_tune.core.pareto_ranking import ParetoRanking, Standing, sorted_fronts
 from lightning_tune.core.ranking import Key, Ranking
 from lightning_tune.core.rung import Measure, Rung, Share
-from lightning_tune.core.trial import Group, Report, Trial
+from lightning_tune.core.trial import Costs, Group, Report, Trial
+from lightning_tune.errors import ArgumentError
 
 
 def config_key(config: Config) -> str:
@@ -61,6 +63,7 @@ class History:
         anew: bool = False,
     ) -> None:
         self.objective = objective
+        self._scalar = objective.scalar
         self.repeats = repeats
         self.anew = anew
         self._constraint = constraint
@@ -81,7 +84,7 @@ class History:
         self._paused: dict[int, Trial] = {}
         self._ended: list[Group] = []
         self._with_files: set[int] = set()
-        self._ranking = Ranking(self._key)
+        self._ranking = Ranking(self._key) if self._scalar else ParetoRanking(self._standing)
         self._counts: dict[str, int] = {}
         self._leg = array("q")
         self._step = array("d")
@@ -185,8 +188,25 @@ class History:
         return self._levels.group_reached(group, level)
 
     def cost_at(self, group: Group, level: float) -> float:
-        """Return a group's score up to and including the report that reached a level, lower is better."""
-        return self._levels.group_cost(group, level)
+        """Return a group's score up to and including the report that reached a level, lower is better.
+
+        +inf without a finite one.
+
+        Raises:
+            ArgumentError: there are several objectives, which have no single cost.
+        """
+        if not self._scalar:
+            raise ArgumentError("several objectives have no single cost at a level: use `costs_at`.")
+        costs = self._levels.group_costs(group, level)
+        return math.inf if costs is None else costs[0]
+
+    def costs_at(self, group: Group, level: float) -> Costs | None:
+        """Return what a group is compared by at a level, lower is better in every place.
+
+        With one objective a tuple of `cost_at`; with several, the costs of the report that reached the level
+        (the last finite one up to it), the mean over repeats. None without one, and if it failed by then.
+        """
+        return self._levels.group_costs(group, level)
 
     def reported(self, trial: int, leg: int, step: float) -> bool:
         """Return whether a trial has reported this step.
@@ -218,11 +238,27 @@ class History:
     def best_group(self) -> Group | None:
         """The complete group with the lowest cost, ties to the lower number.
 
-        Where legs train anew, of those whose score is of the largest budget. None while nothing has a finite
-        score.
+        With several objectives, the group of the front that is the best compromise: the nearest to the ideal
+        point after each objective is scaled to the front's range. Where legs train anew, of those whose score
+        is of the largest budget. None while nothing has a finite score.
         """
-        ranked = self._ranking.sorted()
-        return self._groups[ranked[0][1]] if ranked else None
+        best = self._ranking.best
+        return None if best is None else self._groups[best]
+
+    @property
+    def front(self) -> list[Group]:
+        """The complete groups that no other dominates (the Pareto front), by their first objective.
+
+        With one objective, those that share the lowest cost. Where legs train anew, of those whose score is
+        of the largest budget.
+        """
+        groups = [self._groups[number] for number in self._ranking.front]
+        return sorted(groups, key=lambda group: group.costs or ())
+
+    def fronts(self, groups: Iterable[Group]) -> list[list[Group]]:
+        """Return the fronts of some groups alone, best first, and in each the less crowded first."""
+        found = sorted_fronts((group.number, self._standing(group.number)) for group in groups)
+        return [[self._groups[number] for number in front] for front in found]
 
     @property
     def best(self) -> Trial | None:
@@ -232,20 +268,31 @@ class History:
 
     def _key(self, number: int) -> Key:
         """Return what orders groups: where legs train anew, the budget of the score comes first."""
-        group = self._groups[number]
-        level = min((member.best_budget for member in group.members), default=0.0) if self.anew else 0.0
-        return -level, group.cost
+        return -self._level(number), self._groups[number].cost
+
+    def _standing(self, number: int) -> Standing:
+        """Return the same with several objectives."""
+        return -self._level(number), self._groups[number].costs
+
+    def _level(self, number: int) -> float:
+        """Return the budget of a group's score where legs train anew, else 0."""
+        if not self.anew:
+            return 0.0
+        return min((member.best_budget for member in self._groups[number].members), default=0.0)
 
     def leaders(self, count: int) -> list[Trial]:
-        """Return the best members of the `count` best complete groups, best first."""
-        return [self._groups[number].best_member for _, number in self._ranking.sorted()[:count]]
+        """Return the best members of the `count` best complete groups, best first.
+
+        With several objectives, front by front, and in each the less crowded first.
+        """
+        return [self._groups[number].best_member for number in self._ranking.numbers(count)]
 
     def contenders(self) -> list[Trial]:
         """Return the best member so far of each group whose repeats have not all ended: it may yet lead."""
         if self.repeats == 1:
             return []
         leading = [group.best_member for group in self._open_groups.values() if group.state != "failed"]
-        return [member for member in leading if math.isfinite(member.cost)]
+        return [member for member in leading if member.costs is not None]
 
     # -- the fold
 
@@ -284,10 +331,16 @@ class History:
         trial = self._trials[event.trial]
         first = self.anew and (not trial.rows or self._leg[trial.rows[-1]] != event.leg)
         trial.rows.append(row)
-        if self.objective.scalar:
+        if self._scalar:
             cost = self.objective.cost(event.values)
             if cost < trial.best_cost or self.objective.score == "last" or first:
                 trial.best_cost, trial.best_row = cost, row
+                self._ranking.change(trial.group)
+        else:
+            costs = self.objective.costs(event.values)
+            finite = all(map(math.isfinite, costs))
+            if finite or first:
+                trial.last_costs, trial.best_row = (costs if finite else None), row
                 self._ranking.change(trial.group)
         self._advance(trial, event.step)
 

@@ -1,15 +1,17 @@
 """When a trial has reached a level, what it had scored by then, and the rungs that somebody asked for.
 
 The score at a level is that of the reports up to and including the first one at or past it, within the legs
-that led there: what was known when the level was reached, and what a rung compares for ever after.
+that led there: what was known when the level was reached, and what a rung compares for ever after. With
+several objectives it is the last finite one of these reports.
 """
 
 import bisect
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lightning_tune.core.rung import Measure, Rung, Share
-from lightning_tune.core.trial import Group, Trial
+from lightning_tune.core.trial import Costs, Group, Trial
 
 if TYPE_CHECKING:
     from lightning_tune.core.history import History
@@ -34,7 +36,7 @@ class Levels:
         found = self._rungs.get(key)
         if found is None:
             found = self._rungs[key] = Rung(
-                level, share, self.group_cost if measure == "cost" else self.group_mean
+                level, share, self.group_costs if measure == "cost" else self.group_means
             )
             if level not in self._at:
                 bisect.insort(self._levels, level)
@@ -64,27 +66,28 @@ class Levels:
             for member in group.members
         )
 
-    def cost(self, trial: Trial, level: float) -> float:
+    def costs(self, trial: Trial, level: float) -> Costs | None:
         """Return a trial's score up to a level, lower is better.
 
-        +inf without a finite one, for a trial that diverged there, and for one that failed in a leg that ends
+        None without a finite one, for a trial that diverged there, and for one that failed in a leg that ends
         at the level or before it got there.
         """
-        costs = self._costs(trial, level)
-        if self._history.objective.score == "last":
-            return costs[-1] if costs else math.inf
-        return min(costs, default=math.inf)
+        objective, costs = self._history.objective, self._reported(trial, level)
+        if not objective.scalar:
+            return next(filter(_finite, reversed(costs)), None)
+        found = costs[-1:] if objective.score == "last" else [min(costs)] if costs else []
+        return next(filter(_finite, found), None)
 
-    def group_cost(self, group: Group, level: float) -> float:
-        """Return the mean of the members' costs at a level."""
-        return math.fsum(self.cost(member, level) for member in group.members) / len(group.members)
+    def group_costs(self, group: Group, level: float) -> Costs | None:
+        """Return the mean of the members' costs at a level; None if any has none."""
+        return _mean([self.costs(member, level) for member in group.members])
 
-    def group_mean(self, group: Group, level: float) -> float:
-        """Return the mean over members of the mean cost of their reports up to a level."""
-        means = [_mean(self._costs(member, level)) for member in group.members]
-        return math.fsum(means) / len(means)
+    def group_means(self, group: Group, level: float) -> Costs | None:
+        """Return the mean over members of the mean costs of their reports up to a level."""
+        return _mean([_mean(self._reported(member, level)) for member in group.members])
 
-    def _costs(self, trial: Trial, level: float) -> list[float]:
+    def _reported(self, trial: Trial, level: float) -> list[Costs]:
+        """Return the costs of the reports up to a level, in the order they came; none where it is lost."""
         history = self._history
         last = next((begun.leg for begun in trial.legs if begun.budget >= level), trial.leg)
         lost = trial.state == "failed" and last == trial.leg  # a failure further on changes nothing here
@@ -97,9 +100,9 @@ class Levels:
                 break
             if history.anew and report.leg < last:
                 continue
-            costs.append(history.objective.cost(report.values))
+            costs.append(history.objective.costs(report.values))
             if report.step >= level:
-                return [] if math.isinf(costs[-1]) else costs  # it diverged there
+                return costs if _finite(costs[-1]) else []  # it diverged there
         return costs
 
     # -- following
@@ -136,5 +139,13 @@ class Levels:
                         rung.enter(group)
 
 
-def _mean(costs: list[float]) -> float:
-    return math.fsum(costs) / len(costs) if costs and all(map(math.isfinite, costs)) else math.inf
+def _finite(costs: Costs) -> bool:
+    return all(map(math.isfinite, costs))
+
+
+def _mean(costs: Sequence[Costs | None]) -> Costs | None:
+    """Return the mean, objective by objective; None of none, or where any is missing or not finite."""
+    found = [each for each in costs if each is not None and _finite(each)]
+    if not found or len(found) < len(costs):
+        return None
+    return tuple(math.fsum(column) / len(found) for column in zip(*found, strict=True))

@@ -50,7 +50,9 @@ class Objective:
         monitor: names of the metrics, as logged.
         mode: "min" or "max" for each.
         score: which report of a trial is its score: "best", "last", or a callable `(values) -> float` (lower
-            is better) that makes one number of several.
+            is better) that makes one number of several. Without a callable, several monitors are compared by
+            non-domination, and a trial stands by its last finite report whatever the word: the values of one
+            epoch belong together.
 
     Raises:
         ArgumentError: no monitor, an empty or double name, a mode other than "min" and "max", or another
@@ -100,7 +102,13 @@ class Objective:
         return len(self.monitor) == 1 or callable(self.score)
 
     def costs(self, values: Sequence[float]) -> tuple[float, ...]:
-        """Return one number an objective, lower is better; NaN and infinities of either sign become +inf."""
+        """Return what trials are compared by, lower is better in every place.
+
+        One number an objective; with a callable `score`, the one that it makes of them. NaN and infinities of
+        either sign become +inf.
+        """
+        if callable(self.score):
+            return (self.cost(tuple(values)),)
         return tuple(
             (value if mode == "min" else -value) if math.isfinite(value) else math.inf
             for value, mode in zip(values, self.mode, strict=True)
@@ -133,6 +141,12 @@ class Objective:
         if callable(self.score) or self.mode[0] == "min":
             return cost
         return -cost
+
+    def values(self, costs: Sequence[float]) -> tuple[float, ...]:
+        """Turn costs back into the user's own numbers (the inverse of `costs`)."""
+        if callable(self.score):
+            return tuple(costs)
+        return tuple(-cost if mode == "max" else cost for cost, mode in zip(costs, self.mode, strict=True))
 
     def better(self, first: float, second: float, min_delta: float = 0.0) -> bool:
         """Return whether the user's value `first` beats `second` by more than `min_delta`."""

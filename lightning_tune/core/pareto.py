@@ -54,7 +54,8 @@ def non_dominated(costs: npt.ArrayLike) -> BoolArray:
     points = _points(costs)
     finite = np.isfinite(points).all(axis=1)
     if points.shape[1] == 2:
-        return np.logical_and(finite, fronts(points) == 0)
+        first: BoolArray = fronts(points) == 0
+        return finite & first
     found = np.zeros(len(points), dtype=np.bool_)
     left = np.flatnonzero(finite)
     left = left[np.lexsort(points[left].T[::-1])]
@@ -115,6 +116,46 @@ def pareto_order(costs: npt.ArrayLike) -> IntArray:
         members = np.flatnonzero((ranks == rank) & finite)
         distances[members] = crowding(points[members])
     return np.lexsort((-distances, ranks)).astype(np.int64)  # lexsort is stable: ties by index
+
+
+def dominators(costs: npt.ArrayLike) -> IntArray:
+    """Return how many points dominate each: (num_points,).
+
+    Args:
+        costs: (num_points, num_objectives), lower is better.
+
+    Example:
+        >>> dominators([[1, 4], [2, 2], [3, 3], [4, 4]]).tolist()
+        [0, 0, 1, 3]
+    """
+    points = _points(costs)
+    ahead = points[np.isfinite(points).all(axis=1)]
+    return np.array(
+        [((ahead <= point).all(axis=1) & (ahead < point).any(axis=1)).sum() for point in points],
+        dtype=np.int64,
+    )
+
+
+def nearest_ideal(costs: npt.ArrayLike) -> int | None:
+    """Return the index of the point of the Pareto front that is the best compromise; None without any.
+
+    That is the one nearest, by Euclidean distance, to the ideal point (the lowest cost in every objective)
+    after each objective is scaled to the front's range. Ties go to the lower index.
+
+    Args:
+        costs: (num_points, num_objectives), lower is better.
+
+    Example:
+        >>> nearest_ideal([[0, 100], [1, 30], [4, 0], [1, 90]])
+        1
+    """
+    points = _points(costs)
+    front = np.flatnonzero(non_dominated(points))
+    if not front.size:
+        return None
+    above = points[front] - points[front].min(axis=0)
+    scale = above.max(axis=0)
+    return int(front[np.square(above / np.where(scale > 0, scale, 1.0)).sum(axis=1).argmin()])
 
 
 def hypervolume(costs: npt.ArrayLike, reference: npt.ArrayLike) -> float:

@@ -5,6 +5,7 @@ in what changed since the last one.
 """
 
 import bisect
+import itertools
 import math
 from collections.abc import Callable
 from typing import TypeAlias
@@ -41,6 +42,22 @@ class Ranking:
             self._enter(number)
         self._changed.clear()
         return self._sorted
+
+    def numbers(self, count: int) -> list[int]:
+        """Return the best `count` numbers, best first."""
+        return [number for _, number in self.sorted()[:count]]
+
+    @property
+    def front(self) -> list[int]:
+        """The numbers that share the best key, lowest first."""
+        ranked = self.sorted()
+        return [number for _, number in itertools.takewhile(lambda entry: entry[0] == ranked[0][0], ranked)]
+
+    @property
+    def best(self) -> int | None:
+        """The first number."""
+        ranked = self.sorted()
+        return ranked[0][1] if ranked else None
 
     def _rebuild(self) -> None:
         keys = {number: self._key_of(number) for number in self._entered.keys() | self._changed}

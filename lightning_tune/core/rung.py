@@ -1,5 +1,8 @@
 """One rung of a history: the groups that reached a level, sorted by what they had scored by then.
 
+With several objectives there is no such order, since what dominates what depends on who is compared: the rung
+then holds the members and their costs, and a schedule's `rank` puts them in order.
+
 A rung is made when somebody first asks for it, from all trials; from then on each event costs it a bisection.
 It is a cache of what could be read off the trials at any time, never a second truth.
 """
@@ -10,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from lightning_tune.core.trial import Group
+from lightning_tune.core.trial import Costs, Group
 
 Measure: TypeAlias = Literal["cost", "mean"]
 """What a group is sorted by: its score up to the level, or the running mean of its reports up to there."""
@@ -38,23 +41,26 @@ class Rung:
     Args:
         level: a budget.
         share: which groups belong to it; None is all.
-        cost_of: returns a group's cost at this level as it is now.
+        costs_of: returns a group's costs at this level as they are now; None if it failed, or never had a
+            finite score.
 
     Attributes:
-        ranked: (cost, number) of every group that reached the level, lowest cost first, ties by number; a
-            group that failed or never had a finite score has an infinite cost.
+        ranked: (cost, number) of every group that reached the level, lowest cost first, ties by number; the
+            cost of one without costs is infinite, with several objectives that of all others is 0.
     """
 
-    __slots__ = ("_beyond", "_cost_of", "_entered", "_waiting", "level", "ranked", "share")
+    __slots__ = ("_beyond", "_costs_of", "_entered", "_waiting", "level", "ranked", "share")
 
-    def __init__(self, level: float, share: Share | None, cost_of: Callable[[Group, float], float]) -> None:
+    def __init__(
+        self, level: float, share: Share | None, costs_of: Callable[[Group, float], Costs | None]
+    ) -> None:
         self.level = level
         self.share = share
         self.ranked: list[tuple[float, int]] = []
         self._waiting: list[tuple[float, int]] = []
-        self._entered: dict[int, float] = {}
+        self._entered: dict[int, Costs | None] = {}
         self._beyond: set[int] = set()
-        self._cost_of = cost_of
+        self._costs_of = costs_of
 
     def __len__(self) -> int:
         return len(self.ranked)
@@ -73,12 +79,16 @@ class Rung:
         return len(self._beyond)
 
     def cost(self, number: int) -> float:
-        """Return a group's cost at this level."""
+        """Return a group's cost at this level, as in `ranked`."""
+        return self._entry(number)[0]
+
+    def costs(self, number: int) -> Costs | None:
+        """Return a group's costs at this level; None for one without."""
         return self._entered[number]
 
     def place(self, number: int) -> int:
-        """Return how many groups are better than this one, which is at this rung."""
-        return bisect.bisect_left(self.ranked, (self._entered[number], number))
+        """Return how many groups are before this one in `ranked`."""
+        return bisect.bisect_left(self.ranked, self._entry(number))
 
     @property
     def median(self) -> float:
@@ -96,9 +106,9 @@ class Rung:
             return
         if group.number in self._entered:
             self.leave(group.number)
-            _remove(self.ranked, (self._entered[group.number], group.number))
-        entry = (self._cost_of(group, self.level), group.number)
-        self._entered[group.number] = entry[0]
+            _remove(self.ranked, self._entry(group.number))
+        self._entered[group.number] = self._costs_of(group, self.level)
+        entry = self._entry(group.number)
         bisect.insort(self.ranked, entry)
         if group.budget > self.level:
             self._beyond.add(group.number)
@@ -114,7 +124,11 @@ class Rung:
     def leave(self, number: int) -> None:
         """Note that a group waits no more."""
         if number in self._entered:
-            _remove(self._waiting, (self._entered[number], number))
+            _remove(self._waiting, self._entry(number))
+
+    def _entry(self, number: int) -> tuple[float, int]:
+        costs = self._entered[number]
+        return (math.inf if costs is None else costs[0] if len(costs) == 1 else 0.0), number
 
 
 def _remove(entries: list[tuple[float, int]], entry: tuple[float, int]) -> None:

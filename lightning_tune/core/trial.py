@@ -17,12 +17,16 @@ from lightning_tune.core.events import (
     TrialStarted,
 )
 from lightning_tune.core.jsontext import text_to_metrics
+from lightning_tune.core.pareto import nearest_ideal
 
 if TYPE_CHECKING:
     from lightning_tune.core.history import History
 
 State: TypeAlias = Literal["waiting", "running", "paused", "completed", "stopped", "failed"]
 ENDED: frozenset[State] = frozenset({"completed", "stopped", "failed"})
+Costs: TypeAlias = tuple[float, ...]
+"""What trials are compared by, lower is better in every place: one number, or with several objectives one
+each. All are finite; what has no such numbers has None instead."""
 
 
 class Report(NamedTuple):
@@ -48,13 +52,16 @@ class Report(NamedTuple):
 class Trial:
     """One configuration with a number, a seed, a state and its reports.
 
+    The report that is its score is its best (or its last), and with several objectives its last finite one:
+    the values of one epoch belong together, and to the weights that are kept.
+
     Attributes are kept up to date by the history the trial belongs to; treat them as read-only.
     """
 
     __slots__ = (
         "_history", "best_cost", "best_row", "cause", "checkpoints", "config", "ended", "error", "group",
-        "legs", "number", "origin", "parent", "reason", "rows", "seed", "source", "space_version",
-        "started", "state", "step", "stop_request",
+        "last_costs", "legs", "number", "origin", "parent", "reason", "rows", "seed", "source",
+        "space_version", "started", "state", "step", "stop_request",
     )  # fmt: skip
 
     def __init__(self, event: TrialStarted, history: "History") -> None:
@@ -77,29 +84,52 @@ class Trial:
         self.legs: list[LegStarted] = []
         self.rows: array[int] = array("q")
         self.best_cost: float = math.inf
+        self.last_costs: Costs | None = None
         self.best_row: int | None = None
         self.checkpoints: dict[CheckpointKind, CheckpointSaved] = {}
         self.stop_request: str | None = None
 
     def __repr__(self) -> str:
-        score = "no score" if self.score is None else f"score {self.score:.6g}"
+        shown = ", ".join(f"{value:.6g}" for value in self.scores)
+        score = f"score {shown}" if shown else "no score"
         return f"<Trial {self.number}: {self.state}, {score}, {self.config}>"
 
     @property
     def cost(self) -> float:
         """The number that orders trials, lower is better.
 
-        +inf without a finite report and for a failed trial.
+        +inf without a finite report, for a failed trial, and with several objectives (see `costs`).
         """
         return math.inf if self.state == "failed" else self.best_cost
+
+    @property
+    def costs(self) -> Costs | None:
+        """What trials are compared by, lower is better in every place.
+
+        With one objective (or a callable `score`) a tuple of one number; with several, the costs of the last
+        finite report. None without one and for a failed trial.
+        """
+        return None if self.state == "failed" else self._costs
+
+    @property
+    def _costs(self) -> Costs | None:
+        return self.last_costs if math.isinf(self.best_cost) else (self.best_cost,)
 
     @property
     def score(self) -> float | None:
         """The best (or, with `score="last"`, the last) report in the user's own direction.
 
-        None without one.
+        None without one, and with several objectives (see `scores`).
         """
         return None if math.isinf(self.best_cost) else self._history.objective.value(self.best_cost)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The score alone, or with several objectives a number each, in the user's own directions.
+
+        A failed trial has those that it had reported before. Empty without a finite report.
+        """
+        return () if self._costs is None else self._history.objective.values(self._costs)
 
     @property
     def best_step(self) -> float | None:
@@ -208,14 +238,43 @@ class Group:
         return sum(member.cost for member in self.members) / len(self.members)
 
     @property
+    def costs(self) -> Costs | None:
+        """The mean of the members' costs, objective by objective; None until every repeat has them."""
+        return self.costs_so_far if self.complete else None
+
+    @property
+    def costs_so_far(self) -> Costs | None:
+        """The mean of the costs of the members that there are, by objective; None if any has none."""
+        costs = [member.costs for member in self.members]
+        found = [each for each in costs if each is not None]
+        if len(found) < len(costs):
+            return None
+        return tuple(sum(column) / len(found) for column in zip(*found, strict=True))
+
+    @property
     def best_member(self) -> Trial:
-        """The member with the lowest cost, ties to the lower number."""
-        return min(self.members, key=lambda member: (member.cost, member.number))
+        """The member with the lowest cost, ties to the lower number.
+
+        With several objectives, that which `nearest_ideal` takes for the best compromise.
+        """
+        found = [(member, costs) for member in self.members if (costs := member.costs) is not None]
+        if not found or len(found[0][1]) == 1:
+            return min(self.members, key=lambda member: (member.cost, member.number))
+        return found[nearest_ideal([costs for _, costs in found]) or 0][0]
 
     @property
     def stderr(self) -> float | None:
-        """The standard error of the mean over repeats; None with fewer than two finite costs."""
-        costs = [member.cost for member in self.members if math.isfinite(member.cost)]
+        """The standard error of the mean over repeats; None with fewer than two finite costs.
+
+        None with several objectives too (see `stderrs`).
+        """
+        errors = self.stderrs
+        return errors[0] if len(errors) == 1 else None
+
+    @property
+    def stderrs(self) -> tuple[float, ...]:
+        """The standard errors of the means over repeats, by objective; empty with fewer than two."""
+        costs = [costs for member in self.members if (costs := member.costs) is not None]
         if len(costs) < 2:
-            return None
-        return float(np.std(costs, ddof=1) / math.sqrt(len(costs)))
+            return ()
+        return tuple((np.std(costs, axis=0, ddof=1) / math.sqrt(len(costs))).tolist())

@@ -280,3 +280,86 @@ def test_where_legs_train_anew_a_score_of_a_larger_budget_comes_first():
     history.extend(numbered(*events))
     assert [trial.number for trial in history.leaders(2)] == [1, 0]
     assert history.best.score == 5.0
+
+
+COSTS = st.tuples(*[st.sampled_from([0.0, 1.0, 2.0, 4.0, math.nan])] * 2)
+
+
+def several_of(*events, repeats=1, anew=False):
+    history = History(Objective.of(["loss", "acc"], ["min", "max"]), repeats, anew=anew)
+    history.extend(numbered(*events))
+    return history
+
+
+def reports(trial, step, values, leg=0):
+    return Reported(trial, leg, float(step), values, 0.0, "{}")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), COSTS, st.booleans()), max_size=30))
+def test_the_front_equals_a_scan_of_everything(told):
+    """The last finite report of each trial counts, unless the trial failed."""
+    events = [event for trial in range(7) for event in (started(trial), leg(trial))]
+    last, failed = {}, set()
+    for step, (trial, values, fails) in enumerate(told):
+        if trial in failed:
+            continue
+        events.append(reports(trial, step + 1, values))
+        if all(map(math.isfinite, values)):
+            last[trial] = values
+        if fails:
+            failed.add(trial)
+            events.append(ended(trial, "failed"))
+    history = several_of(*events)
+    costs = {t: (loss, -acc) for t, (loss, acc) in last.items() if t not in failed}
+    front = [
+        t
+        for t, own in costs.items()
+        if not any(a <= own[0] and b <= own[1] and (a, b) != own for a, b in costs.values())
+    ]
+    assert [group.number for group in history.front] == sorted(front, key=lambda t: (costs[t], t))
+    assert {trial.number for trial in history.leaders(len(front))} == set(front)
+    assert (history.best is None) == (not front)
+    assert history.best is None or history.best.number in front
+
+
+def test_the_best_of_several_objectives_is_the_compromise():
+    events = [started(0), started(1), started(2), started(3)]
+    values = [(0.0, 0.0), (2.0, 9.0), (10.0, 10.0), (3.0, 8.0)]
+    history = several_of(*events, *[reports(t, 1, own) for t, own in enumerate(values)])
+    assert history.best.number == 1
+    assert [group.number for group in history.front] == [0, 1, 2]
+    assert [[group.number for group in front] for front in history.fronts(history.groups)] == [[0, 2, 1], [3]]
+    rest = history.groups[1:]
+    assert [[group.number for group in front] for front in history.fronts(rest)] == [[1, 2], [3]]
+
+
+def test_with_one_objective_the_front_is_whoever_shares_the_best_score():
+    history = history_of(
+        *[event for trial in range(3) for event in (started(trial), leg(trial))],
+        report(0, 1, 2.0), report(1, 1, 1.0), report(2, 1, 1.0),
+    )  # fmt: skip
+    assert [group.number for group in history.front] == [1, 2]
+
+
+def test_where_legs_train_anew_the_front_is_that_of_the_largest_budget():
+    history = several_of(
+        started(0), leg(0, budget=0.5), reports(0, 0.5, (0.0, 1.0)),
+        started(1), leg(1, budget=0.5), reports(1, 0.5, (1.0, 0.0)),
+        leg(1, 1, 1.0), reports(1, 1.0, (5.0, 0.0), leg=1),
+        anew=True,
+    )  # fmt: skip
+    assert [group.number for group in history.front] == [1]
+    assert [trial.number for trial in history.leaders(2)] == [1, 0]
+
+
+def test_repeats_are_on_the_front_once_all_are_there():
+    history = several_of(
+        started(0, group=0), leg(0), reports(0, 1, (1.0, 0.5)),
+        started(1, group=1), leg(1), reports(1, 1, (2.0, 0.25)),
+        started(2, group=1, config={"x": 1}), leg(2), reports(2, 1, (4.0, 0.75)),
+        repeats=2,
+    )  # fmt: skip
+    assert [group.number for group in history.front] == [1]
+    assert history.front[0].costs == (3.0, -0.5)
+    assert [trial.number for trial in history.contenders()] == [0, 1]

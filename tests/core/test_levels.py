@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lightning_tune.core.events import LegStarted, Reported, TrialEnded, TrialPaused, TrialStarted
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
+from lightning_tune.errors import ArgumentError
 
 LEVELS = (1.0, 3.0, 9.0)
 
@@ -19,7 +20,8 @@ def make(history):
 
     def fold(kind, **fields):
         if kind is Reported:
-            event = Reported(fields["trial"], fields["leg"], fields["step"], (fields["value"],), 0.0, "{}")
+            values = (fields["value"], -2 * fields["value"])[: len(history.objective.monitor)]
+            event = Reported(fields["trial"], fields["leg"], fields["step"], values, 0.0, "{}")
             history.extend([event._replace(seq=history.seq + 1)])
         else:
             history.extend([kind(**fields, time=0.0, seq=history.seq + 1)])
@@ -81,6 +83,8 @@ def expected(told, level, score):
             break
     if not seen or (step >= level and not math.isfinite(value)):  # none, or it diverged there
         return True, math.inf
+    if score == "several":
+        return True, [math.inf, *(cost for cost in seen if math.isfinite(cost))][-1]
     return True, seen[-1] if score == "last" else min(seen)
 
 
@@ -102,6 +106,43 @@ def test_rungs_equal_brute_force_whenever_they_are_made(seed, score, early):
             if account[entry[1]]["state"] == "paused" and account[entry[1]]["legs"][-1][0] <= level
         ]
         assert rung.waiting == waiting
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 10**9), st.booleans())
+def test_with_several_objectives_a_rung_holds_the_costs_of_the_last_finite_report(seed, early):
+    rng = random.Random(seed)
+    history = History(Objective.of(["loss", "latency"]))
+    rungs = {level: history.rung(level) for level in LEVELS} if early else {}
+    account = play(rng, history)
+    for level in LEVELS:
+        rung = rungs.get(level) or history.rung(level)
+        reached = {trial: expected(told, level, "several") for trial, told in account.items()}
+        there = {trial: cost for trial, (is_there, cost) in reached.items() if is_there}
+        wanted = {trial: None if math.isinf(cost) else (cost, -2 * cost) for trial, cost in there.items()}
+        assert {number: rung.costs(number) for _, number in rung.ranked} == wanted
+        assert {number: history.costs_at(history.group(number), level) for number in wanted} == wanted
+        assert [number for cost, number in rung.ranked if math.isinf(cost)] == sorted(
+            number for number, costs in wanted.items() if costs is None
+        )
+
+
+def test_several_objectives_have_no_single_cost():
+    history = History(Objective.of(["loss", "latency"]))
+    start(make(history), 0, 1.0)
+    with pytest.raises(ArgumentError, match="use `costs_at`"):
+        history.cost_at(history.group(0), 1.0)
+
+
+def test_the_costs_of_repeats_are_their_mean_in_each_objective():
+    history = History(Objective.of(["loss", "latency"]), repeats=2)
+    fold = make(history)
+    for trial, value in enumerate((1.0, 4.0)):
+        start(fold, trial, 1.0, group=0)
+        fold(Reported, trial=trial, leg=0, step=0.5, value=9.0)
+        fold(Reported, trial=trial, leg=0, step=1.0, value=value)
+    assert history.rung(1.0).costs(0) == (2.5, -5.0)
+    assert history.rung(1.0, measure="mean").costs(0) == (5.75, -11.5)
 
 
 def test_a_report_past_the_level_counts_where_the_trial_trained_through():

@@ -99,6 +99,14 @@ def test_a_callable_score_makes_one_number(values, cost):
     assert objective.scalar
     assert objective.cost(values) == cost
     assert objective.value(3.0) == 3.0
+    assert objective.costs(values) == (cost,)
+    assert objective.values((cost,)) == (cost,)
+
+
+def test_costs_of_several_turn_back_into_the_users_values():
+    objective = Objective.of(["loss", "acc"], ["min", "max"])
+    assert objective.costs((0.5, 0.75)) == (0.5, -0.75)
+    assert objective.values((0.5, -0.75)) == (0.5, 0.75)
 
 
 @pytest.mark.parametrize(

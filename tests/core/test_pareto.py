@@ -7,7 +7,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lightning_tune.core.pareto import crowding, fronts, hypervolume, non_dominated, pareto_order
+from lightning_tune.core.pareto import (
+    crowding,
+    dominators,
+    fronts,
+    hypervolume,
+    nearest_ideal,
+    non_dominated,
+    pareto_order,
+)
 
 VALUES = st.sampled_from([0.0, 1.0, 2.0, 2.5, -3.0, math.inf, math.nan])
 POINTS = st.integers(1, 4).flatmap(
@@ -49,6 +57,25 @@ def test_the_front_is_what_nothing_dominates(points):
         for point, here in zip(points, finite, strict=True)
     ]
     assert non_dominated(points).tolist() == expected
+
+
+@given(POINTS)
+def test_those_that_dominate_are_counted(points):
+    finite = [point for point in points if all(map(math.isfinite, point))]
+    wanted = [sum(dominates(other, point) for other in finite) for point in points]
+    here = [index for index, point in enumerate(points) if point in finite]
+    assert [dominators(points)[index] for index in here] == [wanted[index] for index in here]
+
+
+def test_the_best_compromise_is_nearest_to_the_ideal_in_units_of_the_fronts_range():
+    assert nearest_ideal([(0.0, 1000.0), (5.0, 400.0), (10.0, 0.0)]) == 1  # at (0.5, 0.4) of the ranges
+    assert nearest_ideal([(0.0, 1000.0), (9.0, 400.0), (10.0, 0.0), (9.0, 401.0)]) == 1
+    assert nearest_ideal([(0.0, 1.0), (1.0, 0.0)]) == 0  # both are at 1: the lower index
+    assert nearest_ideal([(3.0, 7.0), (3.0, 7.0), (4.0, 8.0)]) == 0
+    assert nearest_ideal([(math.nan, 0.0), (2.0,) * 2]) == 1
+    assert nearest_ideal([(2.0,), (1.0,), (1.0,)]) == 1
+    assert nearest_ideal([(math.inf, 0.0)]) is None
+    assert nearest_ideal([]) is None
 
 
 def test_a_front_can_be_long_or_every_point_a_front_of_its_own():

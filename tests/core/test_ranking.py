@@ -19,4 +19,8 @@ def test_it_is_always_a_full_sort(changes):
         ranking.change(number)
         if ask:
             assert ranking.sorted() == sorted((k, n) for n, k in keys.items() if math.isfinite(k[1]))
+    numbers = [number for _, number in ranking.sorted()]
+    assert ranking.numbers(3) == numbers[:3]
+    assert ranking.best == (numbers[0] if numbers else None)
+    assert ranking.front == [number for number in numbers if keys[number] == keys[numbers[0]]]
     assert ranking.sorted() == sorted((k, n) for n, k in keys.items() if math.isfinite(k[1]))

@@ -14,8 +14,12 @@ class Fake(Group):
     ended = False
 
 
+def _costs(cost):
+    return None if cost == float("inf") else (cost,)
+
+
 def filled(costs, share=None):
-    rung = Rung(1.0, share, lambda group, level: costs[group.number])
+    rung = Rung(1.0, share, lambda group, level: _costs(costs[group.number]))
     for number in range(len(costs)):
         rung.enter(Fake(number, 1, number))
     return rung
@@ -54,6 +58,20 @@ def test_a_cost_that_changes_moves_its_group():
     rung.enter(Fake(0, 1, 0))
     assert rung.ranked == [(2.0, 1), (3.0, 2), (float("inf"), 0)]
     assert len(rung) == 3
+
+
+def test_with_several_objectives_it_holds_costs_and_puts_nobody_before_others_but_those_without():
+    costs = [(2.0, 1.0), None, (1.0, 1.0)]
+    rung = Rung(1.0, None, lambda group, level: costs[group.number])
+    for number in range(3):
+        rung.enter(Fake(number, 1, number))
+    assert rung.ranked == rung.waiting == [(0.0, 0), (0.0, 2), (float("inf"), 1)]
+    assert [rung.costs(number) for number in range(3)] == costs
+    costs[0] = None
+    rung.enter(Fake(0, 1, 0))
+    assert rung.ranked == rung.waiting == [(0.0, 2), (float("inf"), 0), (float("inf"), 1)]
+    rung.leave(2)
+    assert [number for _, number in rung.waiting] == [0, 1]
 
 
 def test_a_share_takes_its_places_alone():

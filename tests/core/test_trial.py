@@ -72,3 +72,80 @@ def test_the_cost_of_a_group_is_the_mean_once_it_is_complete():
     assert history_of(["completed"], 2).group(0).cost_so_far == -1.0
     assert math.isinf(history_of(["completed", "failed"], 2).group(0).cost)
     assert history_of(["completed"], 1).group(0).stderr is None
+
+
+def several(*rows, repeats=1, score="best", anew=False, state=None):
+    """One group of several objectives, whose members report the rows given for each, leg by leg."""
+    history, seq = History(Objective.of(["loss", "acc"], ["min", "max"], score), repeats, anew=anew), 0
+    for number, legs in enumerate(rows):
+        events = [
+            TrialStarted(
+                trial=number,
+                group=0,
+                config={},
+                seed=0,
+                space_version=1,
+                origin="search",
+                time=0.0,
+                seq=seq + 1,
+            )
+        ]
+        for leg, reports in enumerate(legs):
+            events.append(LegStarted(trial=number, leg=leg, budget=9.0, time=0.0, seq=seq + len(events) + 1))
+            for step, values in enumerate(reports, 1):
+                events.append(Reported(number, leg, float(step), values, 0.0, "{}", seq + len(events) + 1))
+        if state is not None:
+            last = seq + len(events) + 1
+            events.append(
+                TrialEnded(trial=number, leg=0, step=9.0, state=state, reason="", time=0.0, seq=last)
+            )
+        seq += len(events)
+        history.extend(events)
+    return history
+
+
+@pytest.mark.parametrize("score", ["best", "last"])
+def test_with_several_objectives_the_last_finite_report_is_the_score(score):
+    history = several([[(0.1, 0.9), (0.5, 0.75), (math.nan, 0.99), (0.2, math.inf)]], score=score)
+    trial = history.trials[0]
+    assert (trial.costs, trial.scores, trial.best_step) == ((0.5, -0.75), (0.5, 0.75), 2.0)
+    assert (trial.score, trial.cost) == (None, math.inf)
+    assert "running, score 0.5, 0.75" in repr(trial)
+    assert history.group(0).costs == (0.5, -0.75)
+
+
+def test_with_one_objective_costs_are_a_tuple_of_the_cost():
+    trial = history_of(["completed"], 1).trials[0]
+    assert (trial.costs, trial.scores) == ((-1.0,), (1.0,))
+    assert history_of(["waiting"], 1).trials[0].costs is None
+    group = history_of(["completed", "completed"], 2).group(0)
+    assert group.costs == (group.cost,)
+    assert group.stderrs == (group.stderr,) == (pytest.approx(0.5),)
+
+
+def test_a_failed_trial_has_no_costs_but_what_it_had_reported():
+    trial = several([[(0.5, 0.75)]], state="failed").trials[0]
+    assert (trial.costs, trial.scores) == (None, (0.5, 0.75))
+    trial = several([[]]).trials[0]
+    assert (trial.costs, trial.scores) == (None, ())
+
+
+def test_where_legs_train_anew_the_newest_leg_counts_alone():
+    assert several([[(0.5, 0.75)], [(0.7, 0.5)]], anew=True).trials[0].scores == (0.7, 0.5)
+    assert several([[(0.5, 0.75)], [(math.nan, 0.5)]], anew=True).trials[0].costs is None
+
+
+def test_the_costs_of_repeats_are_means_with_standard_errors():
+    history = several([[(1.0, 0.5)]], [[(4.0, 0.75)]], repeats=2)
+    group = history.group(0)
+    assert group.costs == (2.5, -0.625)
+    assert group.stderrs == (pytest.approx(1.5), pytest.approx(0.125))
+    assert group.stderr is None
+    missing = several([[(1.0, 0.5)]], repeats=2).group(0)
+    assert (missing.costs, missing.costs_so_far, missing.stderrs) == (None, (1.0, -0.5), ())
+
+
+def test_the_best_of_repeats_is_the_best_compromise():
+    rows = [[[(0.0, 0.0)]], [[(0.25, 0.75)]], [[(1.0, 1.0)]]]
+    assert several(*rows, repeats=3).group(0).best_member.number == 1
+    assert several([[]], [[]], repeats=2).group(0).best_member.number == 0

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         TuneError,
         UnknownArgumentError,
     )
+    from lightning_tune.loop.optimize import optimize
     from lightning_tune.loop.result import Result, TrialResult
+    from lightning_tune.loop.sweep import Asked, Sweep
     from lightning_tune.loop.tune_loop import TuneLoop
     from lightning_tune.schedule import (
         ASHA,
@@ -71,7 +73,9 @@ _HOMES = {
         "TuneError",
         "UnknownArgumentError",
     ],
+    "loop.optimize": ["optimize"],
     "loop.result": ["Result", "TrialResult"],
+    "loop.sweep": ["Asked", "Sweep"],
     "loop.tune_loop": ["TuneLoop"],
     "schedule": [
         "ASHA",
@@ -100,6 +104,7 @@ _HOME_OF = {name: f"lightning_tune.{home}" for home, names in _HOMES.items() for
 __all__ = [
     "ASHA",
     "ArgumentError",
+    "Asked",
     "AutoSearch",
     "BayesianSearch",
     "CheckpointError",
@@ -128,6 +133,7 @@ __all__ = [
     "StoreError",
     "SuccessiveHalving",
     "SuccessiveHalvingPruner",
+    "Sweep",
     "SweepBusyError",
     "SweepExistsError",
     "SweepFailedError",
@@ -139,6 +145,7 @@ __all__ = [
     "TuneLoop",
     "UnknownArgumentError",
     "open_store",
+    "optimize",
 ]
 
 

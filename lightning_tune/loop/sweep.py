@@ -115,7 +115,7 @@ class Sweep:
         full = math.inf if max_budget is None else float(whole("max_budget", max_budget, 1))
         settings = SweepSettings.of(
             space,
-            monitor="value" if isinstance(mode, str) else [f"value_{place}" for place in range(len(mode))],
+            monitor=_names(mode),
             mode=mode,
             score=score,
             search=search,
@@ -291,6 +291,21 @@ class Sweep:
                 f"`asked` must be a trial that is being evaluated: trial {asked.trial} was told already, and "
                 f"is {trial.state}."
             )
+
+
+def _names(mode: Any) -> str | list[str]:
+    """Return what the values are called: one name an objective.
+
+    Raises:
+        ArgumentError: `mode` is neither a word nor a list.
+    """
+    if isinstance(mode, str):
+        return "value"
+    if not isinstance(mode, Sequence) or not mode:
+        raise ArgumentError(
+            f"`mode` must be 'min' or 'max', or a list of these, one an objective, got {mode!r}."
+        )
+    return [f"value_{place}" for place in range(len(mode))]
 
 
 def _check_needs_no_checkpoints(schedule: Scheduler) -> None:

@@ -18,7 +18,7 @@ from lightning_tune.execute import InlineExecutor
 from lightning_tune.loop.optimize import SweepArguments, optimize
 from lightning_tune.loop.result import Result
 from lightning_tune.loop.sweep import Sweep
-from lightning_tune.schedule import Hyperband
+from lightning_tune.schedule import ASHA, Hyperband
 from lightning_tune.schedule.rungs import hyperband_brackets
 from lightning_tune.search import TPESearch
 from lightning_tune.store import MemoryStore
@@ -236,6 +236,22 @@ def test_the_second_ctrl_c_raises_and_the_trial_is_begun_again_later(capfd):
 # -- going on
 
 
+def test_what_the_time_cuts_short_goes_on_in_the_next_call():
+    def slow(config):
+        for value in steps(config):
+            time.sleep(0.03)
+            yield value
+
+    settings = {"search": "random", "max_trials": 3, "max_budget": 9}
+    kept = {**settings, "store": MemoryStore(), "name": "slow", "max_time": 0.1}
+    first = optimize(slow, SPACE, **kept)
+    assert first.reason.startswith("max_time of")
+    assert [trial.state for trial in first.trials] == ["paused"]
+    assert optimize(slow, SPACE, **{**kept, "max_time": 60}).reason == "3 trials"
+    again = optimize(slow, SPACE, **kept)
+    assert facts(again) == facts(optimize(steps, SPACE, **settings))
+
+
 @pytest.mark.parametrize("killed_at", [0, 1, 8, 17, 29])
 @pytest.mark.parametrize("search", ["random", TPESearch()])
 def test_killed_at_any_call_it_ends_as_if_it_had_not_been(tmp_path, search, killed_at):
@@ -254,9 +270,10 @@ def test_killed_at_any_call_it_ends_as_if_it_had_not_been(tmp_path, search, kill
     assert facts(optimize(bowl, SPACE, **settings)) == facts(unbroken)
 
 
-@pytest.mark.parametrize("killed_at", [1, 20, 33, 60])
-def test_killed_under_hyperband_it_ends_as_if_it_had_not_been(tmp_path, killed_at):
-    settings = {"search": TPESearch(), "schedule": "hyperband", "max_budget": 9}
+@pytest.mark.parametrize("killed_at", [1, 20, 38])
+@pytest.mark.parametrize("schedule", ["hyperband", "asha", "median", ASHA(stopping=True)])
+def test_killed_under_a_schedule_it_ends_as_if_it_had_not_been(tmp_path, schedule, killed_at):
+    settings = {"search": TPESearch(), "schedule": schedule, "max_trials": 16, "max_budget": 9}
     unbroken = optimize(steps, SPACE, **settings)
     left = iter(range(killed_at))
 

@@ -369,6 +369,9 @@ def test_a_sweep_is_run_once_at_a_time_and_must_stay_the_same(tmp_path):
     [
         ({"max_trials": None}, "nothing ends this sweep"),
         ({"mode": "least"}, "`mode` must be 'min' or 'max'"),
+        ({"mode": ["min", "least"]}, "`mode` must be 'min' or 'max'"),
+        ({"mode": []}, "`mode` must be 'min' or 'max', or a list of these, one an objective, got \\[\\]"),
+        ({"mode": None}, "`mode` must be 'min' or 'max', or a list of these, one an objective, got None"),
         ({"search": "luck"}, "`search` must be one of"),
         ({"schedule": "population"}, "`schedule` must not be PopulationBased"),
         ({"schedule": "hyperband"}, "`max_budget` of Hyperband must be given: it is counted in steps"),

@@ -118,18 +118,20 @@ def pareto_order(costs: npt.ArrayLike) -> IntArray:
     return np.lexsort((-distances, ranks)).astype(np.int64)  # lexsort is stable: ties by index
 
 
-def dominators(costs: npt.ArrayLike) -> IntArray:
+def dominators(costs: npt.ArrayLike, among: npt.ArrayLike | None = None) -> IntArray:
     """Return how many points dominate each: (num_points,).
 
     Args:
         costs: (num_points, num_objectives), lower is better.
+        among: (num_others, num_objectives), those that are counted; the points themselves unless given.
 
     Example:
         >>> dominators([[1, 4], [2, 2], [3, 3], [4, 4]]).tolist()
         [0, 0, 1, 3]
     """
     points = _points(costs)
-    ahead = points[np.isfinite(points).all(axis=1)]
+    others = points if among is None else _points(among)
+    ahead = others[np.isfinite(others).all(axis=1)]
     return np.array(
         [((ahead <= point).all(axis=1) & (ahead < point).any(axis=1)).sum() for point in points],
         dtype=np.int64,

@@ -15,6 +15,7 @@ from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.decision import CONTINUE, Decision, Done, Job, Resume, Start, Stop, Wait
 from lightning_tune.core.events import JSON, Reported
 from lightning_tune.core.history import History
+from lightning_tune.core.pareto import dominators
 from lightning_tune.core.rung import Rung, Share
 from lightning_tune.core.trial import Group
 from lightning_tune.errors import ArgumentError
@@ -49,7 +50,7 @@ class ASHA(Scheduler):
             beyond that, and those that cannot be promoted however the rest turn out, are stopped at once. So
             there are at most `max_paused` times the number of rungs below the highest, of each bracket.
         rank: who is best at a rung, `(history, level, groups) -> numbers`, best first; their scores up to
-            there, unless given.
+            there, unless given (with several objectives: who dominates whom, then who is less crowded).
 
     Raises:
         ArgumentError: eta below 2, or budgets that are not above 0 or the wrong way round.
@@ -210,19 +211,19 @@ class ASHA(Scheduler):
             rung: the rung.
             bound: how many may come to this rung at most.
         """
-        order = self._order(history, rung)
+        order = self._order(history, rung, settled=bound <= len(rung))
         top = promoted(len(rung), self.eta)
         ever = math.inf if math.isinf(bound) else promoted(int(bound), self.eta)
         promotable: list[tuple[int, str]] = []
         hopeless: list[tuple[int, str]] = []
         hopeful = arriving = 0
-        for number, place in order:
+        for number, place, least in order:
             group = history.group(number)
             if group.state != "paused":  # it has reported and is being saved: it may still fail
                 arriving += 0 if group.ended else 1
                 continue
             goes_on, kept = 0 <= place < top, hopeful - len(promotable) < self.max_paused
-            if not goes_on and 0 <= place < ever + arriving and kept:
+            if not goes_on and 0 <= least < ever + arriving and kept:
                 hopeful += 1
                 continue
             reason = verdict(self._named(rung), place, len(rung), top)
@@ -234,17 +235,35 @@ class ASHA(Scheduler):
                 hopeless.append((number, reason + full))
         return promotable, hopeless, rung.beyond + hopeful + arriving + max(0.0, bound - len(rung))
 
-    def _order(self, history: History, rung: Rung) -> list[tuple[int, int]]:
-        """Return (number, place) of those that wait at a rung, best first; -1 for one without a score."""
-        if self.rank is by_score:
-            return [
+    def _order(self, history: History, rung: Rung, settled: bool) -> list[tuple[int, int, int]]:
+        """Return (number, place, least place) of those that wait at a rung, best first; -1 without a score.
+
+        The least place is what the place may still become as others come or fail: with several objectives
+        less than it is now, unless nobody can come any more (`settled`) and those that wait have all paused.
+        """
+        if self._by_number(history):
+            places = [
                 (number, rung.place(number) if math.isfinite(cost) else -1) for cost, number in rung.waiting
             ]
-        ranked = self.rank(history, rung.level, [history.group(number) for _, number in rung.ranked])
-        places = {number: place for place, number in enumerate(ranked)}
+            return [(number, place, place) for number, place in places]
+        ranked = self._ranked(history, rung)
         waiting = {number for _, number in rung.waiting}
-        order = [(number, place) for number, place in places.items() if number in waiting]
-        return order + [(number, -1) for number in sorted(waiting - places.keys())]
+        order = [(number, place) for number, place in ranked.items() if number in waiting]
+        settled = settled and all(history.group(number).state == "paused" for number in waiting)
+        least = {} if settled or history.objective.scalar else _least_places(rung, waiting)
+        return [
+            *((number, place, min(place, least.get(number, place))) for number, place in order),
+            *((number, -1, -1) for number in sorted(waiting - ranked.keys())),
+        ]
+
+    def _by_number(self, history: History) -> bool:
+        """Whether the rung's own order of costs is the one that counts."""
+        return self.rank is by_score and history.objective.scalar
+
+    def _ranked(self, history: History, rung: Rung) -> dict[int, int]:
+        """Return the places at a rung, best first; one without a score has none."""
+        ranked = self.rank(history, rung.level, [history.group(number) for _, number in rung.ranked])
+        return {number: place for place, number in enumerate(ranked)}
 
     def _named(self, rung: Rung) -> str:
         return f"rung at {self._budget.amount(rung.level)}"
@@ -269,11 +288,10 @@ class ASHA(Scheduler):
 
     def _passes(self, history: History, group: Group, rung: Rung) -> Decision:
         top = max(1, promoted(len(rung), self.eta))
-        if self.rank is by_score:
+        if self._by_number(history):
             place = rung.place(group.number) if math.isfinite(rung.cost(group.number)) else -1
         else:
-            ranked = self.rank(history, rung.level, [history.group(number) for _, number in rung.ranked])
-            place = ranked.index(group.number) if group.number in ranked else -1
+            place = self._ranked(history, rung).get(group.number, -1)
         reason = verdict(self._named(rung), place, len(rung), top)
         return Decision(action="continue" if 0 <= place < top else "stop", reason=reason)
 
@@ -310,6 +328,18 @@ class ASHA(Scheduler):
                 size /= self.eta
                 below = level if self._budget.resumes else 0.0
         return total
+
+
+def _least_places(rung: Rung, waiting: set[int]) -> dict[int, int]:
+    """Return the least places that groups may come to with several objectives: how many dominate each.
+
+    One that arrives may push others behind a group that it does not dominate, or crowd them, so that the
+    group's place gets better; but those that dominate it stay before it.
+    """
+    costs = {number: found for _, number in rung.ranked if (found := rung.costs(number)) is not None}
+    numbers = sorted(waiting & costs.keys())
+    counts = dominators([costs[number] for number in numbers], list(costs.values())) if numbers else ()
+    return {number: int(count) for number, count in zip(numbers, counts, strict=True)}
 
 
 def _idle(history: History) -> Job:

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 
 from lightning_tune.core.history import History
-from lightning_tune.core.trial import Trial
+from lightning_tune.core.pareto import pareto_order
+from lightning_tune.core.trial import Costs, Trial
 from lightning_tune.schedule.ranking import ordinal
 
 
@@ -22,7 +23,8 @@ class Generation:
     Attributes:
         level: where the generation ends.
         trials: its trials, in the order of their numbers.
-        ranked: the same, best first, ties to the lower number.
+        ranked: the same, best first, ties to the lower number; with several objectives by who dominates whom,
+            then who is less crowded. Those without a standing are last.
         complete: whether nobody is still on its way here.
         next: the level to train to next: that to which the first of them went on; before, the first that none
             has passed already (one may, where a pause waits for an epoch's end).
@@ -33,7 +35,9 @@ class Generation:
         self._history = history
         self.level = level
         self.trials = [trial for trial in history.trials if any(leg.budget == level for leg in trial.legs)]
-        self.ranked = sorted(self.trials, key=lambda trial: (self.standing(trial), trial.number))
+        nothing = (math.inf,) * (1 if history.objective.scalar else len(history.objective.monitor))
+        order = pareto_order([self.standing(trial) or nothing for trial in self.trials])
+        self.ranked = [self.trials[index] for index in order]
         training = {trial.number for trial in history.unfinished_legs}
         here = [trial for trial in self.ranked if trial.budget == level]
         self.complete = all(trial.number not in training for trial in here)
@@ -52,11 +56,15 @@ class Generation:
         """Return how a trial stands, in words: "7th of 8"."""
         return f"{ordinal(self.ranked.index(trial) + 1)} of {len(self.ranked)}"
 
-    def standing(self, trial: Trial) -> float:
-        """Return the cost of a trial's newest report up to the level; +inf if it failed on its way here."""
+    def standing(self, trial: Trial) -> Costs | None:
+        """Return the costs of a trial's newest report up to the level.
+
+        None if it failed on its way here, or where that report is not finite.
+        """
         if trial.state == "failed" and trial.budget == self.level:
-            return math.inf
-        return _newest_cost(self._history, trial, self.level)
+            return None
+        costs = _newest_costs(self._history, trial, self.level)
+        return costs if all(map(math.isfinite, costs)) else None
 
     def copies(self) -> int:
         """Return how many copies have been started from it."""
@@ -65,8 +73,8 @@ class Generation:
         )
 
 
-def _newest_cost(history: History, trial: Trial, level: float) -> float:
-    """Return the cost of the newest report of the legs up to a level.
+def _newest_costs(history: History, trial: Trial, level: float) -> Costs:
+    """Return the costs of the newest report of the legs up to a level; infinite without one.
 
     A copy that has not reported yet stands where its parent stood when it was copied.
     """
@@ -74,7 +82,7 @@ def _newest_cost(history: History, trial: Trial, level: float) -> float:
     for row in reversed(trial.rows):
         report = history.report(row)
         if report.leg <= last:
-            return history.objective.cost(report.values)
+            return history.objective.costs(report.values)
     if trial.parent is None:
-        return math.inf
-    return _newest_cost(history, history.trials[trial.parent], math.nextafter(trial.legs[0].budget, 0.0))
+        return (math.inf,)
+    return _newest_costs(history, history.trials[trial.parent], math.nextafter(trial.legs[0].budget, 0.0))

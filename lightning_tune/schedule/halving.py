@@ -220,7 +220,7 @@ class SuccessiveHalving(Synchronous):
         max_budget: a cap at which a bracket ends even if more than one is left; None is the Trainer's
             `max_epochs`.
         rank: who is best at a rung, `(history, level, groups) -> numbers`, best first; their scores up to
-            there, unless given.
+            there, unless given (with several objectives: who dominates whom, then who is less crowded).
 
     Raises:
         ArgumentError: eta below 2, no trials, or budgets that are not above 0 or the wrong way round.

@@ -27,7 +27,7 @@ class Hyperband(Synchronous):
             times). The lowest rung in use is the largest, divided by eta as often as it stays at or above
             this.
         rank: who is best at a rung, `(history, level, groups) -> numbers`, best first; their scores up to
-            there, unless given.
+            there, unless given (with several objectives: who dominates whom, then who is less crowded).
 
     Raises:
         ArgumentError: eta below 2, or budgets that are not above 0 or the wrong way round.

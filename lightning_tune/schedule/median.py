@@ -1,23 +1,30 @@
-"""The median rule: stop a trial whose best score is worse than what others had on average by then.
+"""The median rule: stop a trial whose score is worse than what others had on average by then.
 
 Golovin, Solnik, Moitra, Kochanski, Karro & Sculley, *Google Vizier: A Service for Black-Box Optimization*,
 KDD 2017, section 3.2. There the others are the trials that have completed; here all that came as far, so that
 the rule works from the first few trials on and with many workers. (Optuna's pruner of this name compares with
 the values of completed trials at that very step, not with their running averages, which lag behind: it stops
 more.)
+
+With several objectives a trial is stopped only if it is worse than the median in every one of them: what is
+better than most in something may be on the front.
 """
 
 import bisect
+import itertools
 import math
+import operator
 from dataclasses import dataclass, field, replace
 from typing import Self
+
+import numpy as np
 
 from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.decision import CONTINUE, Decision, Job
 from lightning_tune.core.events import JSON, Reported
 from lightning_tune.core.history import History
 from lightning_tune.core.rung import Rung
-from lightning_tune.core.trial import Trial
+from lightning_tune.core.trial import Costs, Trial
 from lightning_tune.schedule.base import Scheduler
 from lightning_tune.schedule.full import FullBudget
 from lightning_tune.schedule.interval import check_interval, check_resumes, interval_of
@@ -25,6 +32,8 @@ from lightning_tune.schedule.settings import at_least, at_most, check_budgets, c
 
 _PARTS = 20
 """How many levels there are where no smallest budget stands out."""
+_WORST = itertools.repeat(math.inf)
+"""The costs of a trial that has none."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +41,9 @@ class MedianStopping(Scheduler):
     """Train every trial to the full budget, unless it falls behind the median of the others.
 
     At every `interval` a trial is stopped if its score so far is strictly worse than the median of the
-    running averages, up to that level, of the other trials that came as far. A trial whose report passes
-    several levels at once is compared at the last of them. No trial waits, and none is taken up again.
+    running averages, up to that level, of the other trials that came as far (with several objectives, if it
+    is in every one of them). A trial whose report passes several levels at once is compared at the last of
+    them. No trial waits, and none is taken up again.
 
     Args:
         min_trials: how many others must have come as far; those without a finite average do not count.
@@ -102,15 +112,16 @@ class MedianStopping(Scheduler):
         level = self._level(report.step)
         if not _before(history, trial, report.step) < level < self.full_budget:
             return CONTINUE
-        others, median = _others(history.rung(level, measure="mean"), trial.group)
-        cost = history.cost_at(history.group(trial.group), level)
-        if others < self.min_trials or cost <= median:
+        rung = history.rung(level, measure="mean")
+        others, medians = (_others if history.objective.scalar else _others_of_each)(rung, trial.group)
+        costs = history.costs_at(history.group(trial.group), level)
+        if others < self.min_trials or not all(map(operator.gt, costs or _WORST, medians)):
             return CONTINUE
-        value, middle = history.objective.value(cost), history.objective.value(median)
-        score = "no score" if math.isinf(cost) else f"{value:g}"
+        score = "no score" if costs is None else _shown(history.objective.values(costs))
+        middle = _shown(history.objective.values(medians))
         return Decision(
             action="stop",
-            reason=f"at {self._budget.amount(level)}: {score}, worse than the median {middle:g} of {others} "
+            reason=f"at {self._budget.amount(level)}: {score}, worse than the median {middle} of {others} "
             "running averages",
         )
 
@@ -146,7 +157,7 @@ def _before(history: History, trial: Trial, step: float) -> float:
     return next((before for before in steps if before < step), 0.0)
 
 
-def _others(rung: Rung, number: int) -> tuple[int, float]:
+def _others(rung: Rung, number: int) -> tuple[int, Costs]:
     """Return how many other groups have a finite running average, and the median of these.
 
     The group itself is left out exactly, by its place in the order.
@@ -155,6 +166,18 @@ def _others(rung: Rung, number: int) -> tuple[int, float]:
     own = rung.place(number) if number in rung else finite
     count = finite - (own < finite)
     if not count:
-        return 0, math.inf
+        return 0, ()
     low, high = ((count - 1) // 2, count // 2)
-    return count, sum(rung.ranked[place + (place >= own)][0] for place in (low, high)) / 2
+    return count, (sum(rung.ranked[place + (place >= own)][0] for place in (low, high)) / 2,)
+
+
+def _others_of_each(rung: Rung, number: int) -> tuple[int, Costs]:
+    """Return the same with several objectives, and the median of each."""
+    others = [
+        costs for _, other in rung.ranked if other != number and (costs := rung.costs(other)) is not None
+    ]
+    return len(others), tuple(np.median(others, axis=0).tolist()) if others else ()
+
+
+def _shown(values: Costs) -> str:
+    return ", ".join(f"{value:g}" for value in values)

@@ -41,7 +41,8 @@ class PopulationBased(Scheduler):
     All members pause at each level. The worst `quantile` of them are stopped, and each is replaced by a new
     trial that starts from the checkpoint of one of the best `quantile`, with its configuration changed a
     little; all others go on. Members are ranked by their newest report (not their best), since it is their
-    weights of now that are copied; a copy that has not reported yet stands where its parent stood. A member
+    weights of now that are copied (with several objectives by who dominates whom, then who is less crowded);
+    a copy that has not reported yet stands where its parent stood. A member
     that failed is replaced as well; one that its Trainer completed early keeps its place and is never copied.
 
     Only settings that a checkpoint does not fix can be explored: a learning rate or a dropout, not a width.
@@ -184,7 +185,7 @@ class PopulationBased(Scheduler):
         """
         ranked = generation.ranked
         share = self._share(len(ranked))
-        scored = [trial for trial in ranked if math.isfinite(generation.standing(trial))]
+        scored = [trial for trial in ranked if generation.standing(trial) is not None]
         parents = [trial for trial in scored[:share] if trial in generation.waiting]
         if not parents:
             return []

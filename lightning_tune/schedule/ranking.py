@@ -1,11 +1,11 @@
 """Who is best at a rung: one replaceable function, so that other orders fit every schedule."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from lightning_tune.core.history import History
-from lightning_tune.core.trial import Group
+from lightning_tune.core.pareto import pareto_order
+from lightning_tune.core.trial import Costs, Group
 from lightning_tune.errors import ArgumentError
 
 Rank: TypeAlias = Callable[[History, float, Sequence[Group]], list[int]]
@@ -17,13 +17,35 @@ same order.
 
 
 def by_score(history: History, level: float, groups: Sequence[Group]) -> list[int]:
-    """Rank groups by their score up to the level, ties to the lower number."""
-    rung = history.rung(level)
-    costs = [
-        (rung.cost(group.number) if group.number in rung else history.cost_at(group, level), group.number)
-        for group in groups
+    """Rank groups by their score up to the level, ties to the lower number.
+
+    With several objectives, which have no single score, as `by_pareto`.
+    """
+    if not history.objective.scalar:
+        return by_pareto(history, level, groups)
+    return [
+        number for _, number in sorted((costs, number) for number, costs in _costs(history, level, groups))
     ]
-    return [number for cost, number in sorted(costs) if math.isfinite(cost)]
+
+
+def by_pareto(history: History, level: float, groups: Sequence[Group]) -> list[int]:
+    """Rank groups by non-domination among one another at the level, then the less crowded, then by number.
+
+    Non-dominated sorting of Deb et al. 2002 (NSGA-II), as Schmucker et al., *Multi-objective Asynchronous
+    Successive Halving*, 2021, use it at rungs. With one objective it is the order of scores.
+    """
+    found = sorted(_costs(history, level, groups))
+    return [found[index][0] for index in pareto_order([costs for _, costs in found])]
+
+
+def _costs(history: History, level: float, groups: Sequence[Group]) -> list[tuple[int, Costs]]:
+    """Return (number, costs at the level) of those that have any."""
+    rung = history.rung(level)
+    found = (
+        (number, rung.costs(number) if number in rung else history.costs_at(group, level))
+        for number, group in ((group.number, group) for group in groups)
+    )
+    return [(number, costs) for number, costs in found if costs is not None]
 
 
 def check_rank(rank: Any) -> None:

@@ -36,6 +36,20 @@ class TestASHAInBrackets(SchedulerContract):
         return ASHA(eta=2, brackets=3)
 
 
+class TestASHAWithSeveralObjectives(random_sweeps.Several, SchedulerContract):
+    trials = 20
+
+    def scheduler(self) -> Scheduler:
+        return ASHA(eta=3)
+
+
+class TestASHAThatStopsWithSeveralObjectives(random_sweeps.Several, SchedulerContract):
+    trials = 20
+
+    def scheduler(self) -> Scheduler:
+        return ASHA(eta=2, stopping=True)
+
+
 class TestASHAThatStops(SchedulerContract):
     trials = 20
 
@@ -61,11 +75,14 @@ class ByBruteForce:
         for level, above in reversed(list(zip(self.levels, self.levels[1:], strict=False))):
             for rungs, promoted in zip(self.rungs, self.promoted, strict=True):
                 rung = rungs.get(level, {})
-                top = sorted((cost, trial) for trial, cost in rung.items())[: int(len(rung) // self.eta)]
-                for cost, trial in top:
-                    if math.isfinite(cost) and trial not in promoted[level] | self.ended:
+                for trial in self.ranked(rung)[: int(len(rung) // self.eta)]:
+                    if trial not in promoted[level] | self.ended:
                         return trial, above
         return None
+
+    def ranked(self, rung):
+        """Return the trials of a rung with a finite cost, best first."""
+        return [trial for cost, trial in sorted((c, t) for t, c in rung.items()) if math.isfinite(cost)]
 
     def see(self, event):
         """Take in one event; where it is a job, check it first."""
@@ -109,6 +126,52 @@ def test_promotions_equal_brute_force(seed, eta, high, trials, in_brackets):
         oracle.see(event)
     assert oracle.next_job() is None  # nobody who could have been promoted was left behind
     assert all(trial.state in ("completed", "stopped", "failed") for trial in history)
+
+
+class ByDomination(ByBruteForce):
+    """The same with two objectives. One that was stopped at a rung must never have been wanted after all."""
+
+    def ranked(self, rung):
+        return random_sweeps.by_domination({trial: costs for trial, costs in rung.items() if costs})
+
+    def see(self, event):
+        match event:
+            case Reported():
+                if event.step == self.at[event.trial]:
+                    finite = all(map(math.isfinite, event.values))
+                    costs = (event.values[0], -event.values[1]) if finite else None
+                    self.rungs[self.bracket(event.trial)][event.step][event.trial] = costs
+            case TrialEnded():
+                if event.state != "stopped":
+                    self.ended.add(event.trial)
+            case _:
+                super().see(event)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 10**9), st.sampled_from([2, 3]), st.integers(1, 30), st.integers(1, 60), st.booleans())
+def test_promotions_of_several_objectives_equal_brute_force_by_domination(
+    seed, eta, high, trials, in_brackets
+):
+    schedule = ASHA(eta=eta).resolve(Budget(full=high))
+    brackets = min(2, len(schedule.levels)) if in_brackets else 1
+    schedule = ASHA(eta=eta, brackets=brackets)
+    resolved = schedule.resolve(Budget(full=high))
+    cycle = (0,) if brackets == 1 else resolved.shares[0].cycle
+    history, events = random_sweeps.sweep(schedule, seed, trials=trials, max_budget=high, mode=["min", "max"])
+    oracle = ByDomination(resolved.levels, eta, brackets, cycle)
+    for event in events:
+        oracle.see(event)
+    assert oracle.next_job() is None
+    assert all(trial.state in ("completed", "stopped", "failed") for trial in history)
+
+
+def test_those_that_too_many_dominate_are_stopped_at_once():
+    history, _ = random_sweeps.sweep(
+        ASHA(eta=3), 1, trials=40, max_budget=9, trouble=0.0, mode=["min", "max"]
+    )
+    first = min(trial.ended for trial in history if trial.state == "stopped")
+    assert first < max(trial.started for trial in history)
 
 
 @settings(max_examples=300, deadline=None)

@@ -13,8 +13,8 @@ LEVELS = (2.0, 4.0, 6.0)
 class Tale:
     """A history told trial by trial."""
 
-    def __init__(self):
-        self.history = History(Objective.of("value", "max"))
+    def __init__(self, objective=None):
+        self.history = History(objective or Objective.of("value", "max"))
 
     def tell(self, kind, *args, **given):
         self.history.extend([kind(*args, **given, time=0.0, seq=self.history.seq + 1)])
@@ -36,7 +36,8 @@ class Tale:
 
     def report(self, trial, *steps_and_values):
         for step, value in steps_and_values:
-            self.tell(Reported, trial, self.history.trials[trial].leg, step, (value,))
+            values = value if isinstance(value, tuple) else (value,)
+            self.tell(Reported, trial, self.history.trials[trial].leg, step, values)
         return self
 
     def pause(self, trial, step):
@@ -87,7 +88,7 @@ def test_one_that_failed_on_its_way_stands_last():
     tale.start(2.0).report(1, (2.0, 0.1)).pause(1, 2.0)
     generation = tale.generation(2.0)
     assert numbers(generation.ranked) == [1, 0]
-    assert generation.standing(tale.history.trials[0]) == math.inf
+    assert generation.standing(tale.history.trials[0]) is None
 
 
 def test_it_is_not_complete_while_somebody_trains_or_was_cut_short():
@@ -102,8 +103,8 @@ def test_a_copy_without_reports_stands_where_its_parent_stood():
     tale = Tale().start(2.0).report(0, (2.0, 0.5)).pause(0, 2.0).start(4.0, parent=0).pause(1, 4.0)
     tale.resume(0, 4.0).report(0, (4.0, 0.9)).pause(0, 4.0)
     generation = tale.generation(4.0)
-    assert [generation.standing(trial) for trial in generation.trials] == [-0.9, -0.5]
-    assert tale.start(4.0).pause(2, 4.0).generation(4.0).standing(tale.history.trials[2]) == math.inf
+    assert [generation.standing(trial) for trial in generation.trials] == [(-0.9,), (-0.5,)]
+    assert tale.start(4.0).pause(2, 4.0).generation(4.0).standing(tale.history.trials[2]) is None
 
 
 @pytest.mark.parametrize(("step", "following"), [(2.0, 4.0), (3.5, 4.0), (4.0, 6.0), (5.0, 6.0)])
@@ -120,3 +121,16 @@ def test_one_that_has_passed_the_last_level_does_not_go_on():
     )
     generation = tale.generation(2.0)
     assert (numbers(generation.waiting), generation.next) == ([0], 6.0)
+
+
+def test_several_objectives_are_ranked_by_domination_then_by_crowding():
+    tale = Tale(Objective.of(["loss", "acc"], ["min", "max"]))
+    values = [(3.0, 0.5), (1.0, 0.25), (2.0, 0.5), (9.0, 0.75), (1.0, math.nan)]
+    for trial, own in enumerate(values):
+        tale.start(2.0).report(trial, (1.0, (0.0, 1.0)), (2.0, own)).pause(trial, 2.0)
+    tale.start(2.0).end(5, 0.0, "failed")
+    generation = tale.generation(2.0)
+    assert numbers(generation.ranked) == [1, 3, 2, 0, 4, 5]
+    assert generation.standing(tale.history.trials[0]) == (3.0, -0.5)
+    assert generation.standing(tale.history.trials[4]) is None
+    assert generation.standing(tale.history.trials[5]) is None

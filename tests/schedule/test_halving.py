@@ -1,4 +1,5 @@
 import importlib.util
+import itertools
 import math
 from collections import defaultdict
 from pathlib import Path
@@ -28,6 +29,11 @@ class TestSuccessiveHalving(SchedulerContract):
         return SuccessiveHalving(num_trials=9, min_budget=1, eta=3)
 
 
+class TestSeveralObjectives(random_sweeps.Several, SchedulerContract):
+    def scheduler(self) -> Scheduler:
+        return SuccessiveHalving(num_trials=9, min_budget=1, eta=3)
+
+
 class TestSeveralBracketsCutShort(SchedulerContract):
     trials = 11
 
@@ -35,16 +41,17 @@ class TestSeveralBracketsCutShort(SchedulerContract):
         return SuccessiveHalving(num_trials=4, min_budget=1, eta=2)
 
 
-def by_brute_force(events, numbers, sizes, levels, eta):
+def by_brute_force(events, numbers, sizes, levels, eta, order=None):
     """Return, for each rung but the first, which of a bracket's trials go on: sorted lists, nothing else.
 
     Scores are read off the events themselves. A failure on the way to a rung loses; one further on changes
-    nothing.
+    nothing. With `order`, of costs in two objectives, it is the last finite report that counts.
     """
     scores, begun, failed = defaultdict(dict), defaultdict(list), {}
     for event in events:
         if isinstance(event, Reported):
-            scores[event.trial][event.step] = event.values[0] if math.isfinite(event.values[0]) else math.inf
+            value = event.values[0] if math.isfinite(event.values[0]) else math.inf
+            scores[event.trial][event.step] = (value, -event.values[-1]) if order else value
         elif isinstance(event, LegStarted):
             begun[event.trial].append(event.budget)
         elif isinstance(event, TrialEnded) and event.state == "failed":
@@ -54,10 +61,14 @@ def by_brute_force(events, numbers, sizes, levels, eta):
         ranked = []
         for trial in contenders:
             known = [score for step, score in scores[trial].items() if step <= level]
-            cost = min(known, default=math.inf)
-            if math.isfinite(cost) and failed.get(trial, math.inf) > level:
-                ranked.append((cost, trial))
-        contenders = [trial for _, trial in sorted(ranked)[:size]]
+            if failed.get(trial, math.inf) <= level or not known:
+                continue
+            if order:
+                ranked += [(cost, trial) for cost in known[-1:] if math.isfinite(cost[0])]
+            elif math.isfinite(min(known)):
+                ranked.append((min(known), trial))
+        best = order({trial: cost for cost, trial in ranked}) if order else [t for _, t in sorted(ranked)]
+        contenders = best[:size]
         sets.append(set(contenders))
     return sets
 
@@ -87,6 +98,35 @@ def test_promotions_equal_brute_force(seed, size, eta, low, more, trials):
         promoted = by_brute_force(events, numbers, sizes, bracket.levels, eta)
         for level, expected in zip(bracket.levels[1:], promoted, strict=False):
             assert {trial for trial in numbers if level in budgets[trial]} == expected
+    assert all(trial.state in ("completed", "stopped", "failed") for trial in history)
+
+
+@pytest.mark.parametrize(
+    "schedule", [SuccessiveHalving(11, 1, 2, max_budget=9), Hyperband(9, 3), Hyperband(9, 2)]
+)
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10**9), trials=st.integers(1, 40))
+def test_promotions_of_several_objectives_equal_brute_force_by_domination(schedule, seed, trials):
+    history, events = random_sweeps.sweep(
+        schedule, seed, trials=trials, max_budget=9, trouble=0.1, mode=["min", "max"]
+    )
+    budgets = defaultdict(list)
+    for event in events:
+        if isinstance(event, LegStarted):
+            budgets[event.trial].append(event.budget)
+    first, brackets = 0, itertools.cycle(schedule.resolve(Budget(full=9)).brackets)
+    while first < trials:
+        bracket = next(brackets)
+        numbers = range(first, min(first + bracket.size, trials))
+        sizes = (
+            bracket.sizes if len(numbers) == bracket.size else bracket.of(len(numbers), schedule.eta).sizes
+        )
+        promoted = by_brute_force(
+            events, numbers, sizes, bracket.levels, schedule.eta, random_sweeps.by_domination
+        )
+        for level, expected in zip(bracket.levels[1:], promoted, strict=False):
+            assert {trial for trial in numbers if level in budgets[trial]} == expected
+        first += bracket.size
     assert all(trial.state in ("completed", "stopped", "failed") for trial in history)
 
 

@@ -1,4 +1,6 @@
+import importlib.util
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +11,20 @@ from lightning_tune.testing.functions import run_function
 from lightning_tune.testing.scheduler_contract import SchedulerContract
 from lightning_tune.testing.searcher_contract import MIXED, bowl
 
+spec = importlib.util.spec_from_file_location("random_sweeps", Path(__file__).with_name("random_sweeps.py"))
+random_sweeps = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(random_sweeps)
+
 
 class TestHyperband(SchedulerContract):
     trials = 15
+
+    def scheduler(self) -> Scheduler:
+        return Hyperband(eta=3)
+
+
+class TestHyperbandWithSeveralObjectives(random_sweeps.Several, SchedulerContract):
+    trials = 19
 
     def scheduler(self) -> Scheduler:
         return Hyperband(eta=3)

@@ -32,6 +32,13 @@ class TestMedianStopping(SchedulerContract):
         return MedianStopping(min_trials=3)
 
 
+class TestSeveralObjectives(random_sweeps.Several, SchedulerContract):
+    trials = 20
+
+    def scheduler(self) -> Scheduler:
+        return MedianStopping(min_trials=3)
+
+
 class ByBruteForce:
     """The rule of the paper with plain dictionaries, replayed beside the events of a sweep."""
 
@@ -249,3 +256,33 @@ def test_settings_that_do_not_fit_the_budget_are_refused(settings, budget, sente
 def test_repeats_are_not_allowed():
     assert not MedianStopping().allows_repeats
     assert MedianStopping().num_trials is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 5), st.integers(2, 12), st.integers(1, 30))
+def test_with_several_objectives_whoever_is_worse_than_the_median_in_each_is_stopped(
+    seed, min_trials, high, trials
+):
+    _, events = random_sweeps.sweep(
+        MedianStopping(min_trials=min_trials), seed, trials=trials, max_budget=high, mode=["min", "max"]
+    )
+    decided = {(e.trial, e.step): e for e in events if isinstance(e, Decided)}
+    curves = defaultdict(list)
+    for event in events:
+        if not isinstance(event, Reported):
+            continue
+        curves[event.trial].append((event.values[0], -event.values[1]))
+        answer = decided.get((event.trial, event.step))
+        if not math.isfinite(event.values[0]):
+            assert answer.reason.startswith("diverged")
+            continue
+        level, own = int(event.step), curves[event.trial][-1]
+        others = [curve[:level] for trial, curve in curves.items() if trial != event.trial]
+        others = [curve for curve in others if len(curve) == level and math.isfinite(curve[-1][0])]
+        averages = [[statistics.fmean(column) for column in zip(*curve, strict=True)] for curve in others]
+        medians = [statistics.median(column) for column in zip(*averages, strict=True)]
+        worse = len(others) >= min_trials and all(a > b + 1e-12 for a, b in zip(own, medians, strict=True))
+        if level < high and worse:
+            assert f"worse than the median {medians[0]:g}, {-medians[1]:g} of {len(others)}" in answer.reason
+        elif answer is not None:
+            assert any(abs(a - b) < 1e-12 for a, b in zip(own, medians, strict=True))

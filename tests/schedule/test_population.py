@@ -43,6 +43,13 @@ class TestPopulationBased(SchedulerContract):
         return PopulationBased(population=6, quantile=0.34)
 
 
+class TestPopulationBasedWithSeveralObjectives(random_sweeps.Several, SchedulerContract):
+    trials = 20
+
+    def scheduler(self) -> Scheduler:
+        return PopulationBased(population=6, quantile=0.34)
+
+
 class TestPopulationBasedThatIsCutShort(SchedulerContract):
     """Fewer configurations than copies are wanted: the last losers go on."""
 

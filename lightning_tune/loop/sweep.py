@@ -207,7 +207,7 @@ class Sweep:
         self._finish(asked, Evaluation(values=iter(()), pausable=False, step=asked.step))
         return None
 
-    def tell(self, asked: Asked, value: Value | list[Value]) -> Outcome:
+    def tell(self, asked: Asked, value: Value | list[float] | list[tuple[float, ...]]) -> Outcome:
         """Record what a configuration scored, and return how its trial stands.
 
         Args:
@@ -221,7 +221,7 @@ class Sweep:
                 evaluated.
             StoreError: the sweep was closed, or its store cannot be written.
         """
-        told = value if isinstance(value, list) else [value]
+        told: Sequence[Value] = value if isinstance(value, list) else [value]
         if not told or asked.step + len(told) > asked.budget:
             raise ArgumentError(
                 f"`value` must be a number, or a list of 1 to {asked.budget - asked.step:g} of them, "

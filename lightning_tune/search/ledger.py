@@ -4,7 +4,6 @@ A trial's point in the unit cube never changes, so it is remembered (`observed.p
 read anew each time.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from lightning_tune.core.history import History
 from lightning_tune.core.space import Space
 from lightning_tune.core.trial import Group, State, Trial
+from lightning_tune.search.front import places
 from lightning_tune.search.observed import encoding_of, placed
 
 Matrix: TypeAlias = npt.NDArray[np.float64]
@@ -41,8 +41,9 @@ class Ledger:
         history: where they are from.
         groups: the groups themselves.
         points: (num_groups, num_axes) in the unit cube, NaN where an axis is inactive.
-        costs: (num_groups,), the mean over repeats of the best so far, lower is better; +inf of a group that
-            failed, NaN of one without a finite report yet.
+        vectors: (num_groups, num_objectives), the mean over repeats of the best so far (of the last report,
+            if there are several objectives), lower is better; +inf of a group that failed, NaN of one without
+            a finite report yet.
         reach: (num_groups,), the step that each has trained to; its whole budget if it completed early.
         ended: (num_groups,), whether it will not train on.
     """
@@ -50,7 +51,7 @@ class Ledger:
     history: History
     groups: Sequence[Group]
     points: Matrix
-    costs: Vector
+    vectors: Matrix
     reach: Vector
     ended: Mask
 
@@ -58,12 +59,31 @@ class Ledger:
         return len(self.groups)
 
     @property
+    def several(self) -> bool:
+        """Whether there are several objectives, so that no one number orders the groups."""
+        return bool(self.vectors.shape[1] > 1)
+
+    @property
+    def costs(self) -> Vector:
+        """The costs in the first, usually the only, objective, shape (num_groups,)."""
+        return self.vectors[:, 0]
+
+    @property
     def scored(self) -> Mask:
         """Which groups have a finite cost, shape (num_groups,)."""
-        return np.isfinite(self.costs)
+        return np.asarray(np.isfinite(self.vectors).all(axis=1))
 
     def decisive(self, least: int) -> Vector:
-        """Return costs that may be compared, shape (num_groups,): those at one step, +inf for all others.
+        """Return one number a group to compare, lower is better, +inf of those that cannot be.
+
+        The cost at the decisive step; with several objectives the place in the order of those at it, front by
+        front (`front.places`).
+        """
+        vectors = self.decisive_vectors(least)
+        return places(vectors) if self.several else vectors[:, 0]
+
+    def decisive_vectors(self, least: int) -> Matrix:
+        """Return costs that may be compared, of the shape of `vectors`: those at one step, +inf for others.
 
         The step is the highest that `least` groups with a cost have trained to, or the lowest of any; a
         group that has gone beyond counts with its score up to there. So under halving the highest rung with
@@ -71,32 +91,37 @@ class Ledger:
         can.
         """
         scored = np.flatnonzero(self.scored)
-        costs = np.full(len(self), np.inf)
+        costs = np.full_like(self.vectors, np.inf)
         if not len(scored):
             return costs
         reach = self.reach[scored]
-        level = np.sort(reach)[max(len(scored) - least, 0)]
+        level = float(np.sort(reach)[max(len(scored) - least, 0)])
         there = scored[reach >= level]
-        costs[there] = self.costs[there]
+        costs[there] = self.vectors[there]
         for index in scored[reach > level]:
-            cost = self.history.cost_at(self.groups[index], float(level))
-            costs[index] = cost if math.isfinite(cost) else costs[index]
+            cost = self.history.costs_at(self.groups[index], level)
+            costs[index] = costs[index] if cost is None else cost
         return costs
 
 
 def read(space: Space, history: History) -> Ledger:
     """Return the ledger of a history for a space."""
     points, groups = placed(encoding_of(space), history)
-    several = history.repeats > 1
-    costs, reach, codes = _several(groups) if several else _columns([group.members[0] for group in groups])
-    return Ledger(history, groups, points, costs, reach, codes != _GOING)
+    size = 1 if history.objective.scalar else len(history.objective.monitor)
+    members = [group.members[0] for group in groups]
+    vectors, reach, codes = _repeated(groups, size) if history.repeats > 1 else _columns(members, size)
+    return Ledger(history, groups, points, vectors, reach, codes != _GOING)
 
 
-def _columns(trials: Sequence[Trial]) -> tuple[Vector, Vector, Indices]:
-    """Return (costs, reach, codes of the states) of trials, each of shape (num_trials,)."""
+def _columns(trials: Sequence[Trial], size: int) -> tuple[Matrix, Vector, Indices]:
+    """Return (costs, reach, codes of the states) of trials, of (num_trials, size) and (num_trials,) twice."""
     codes = np.array([_CODES[trial.state] for trial in trials], dtype=np.int64)
-    costs = np.array([trial.best_cost for trial in trials], dtype=np.float64)
+    if size == 1:
+        costs = np.array([[trial.best_cost] for trial in trials], dtype=np.float64)
+    else:
+        costs = np.array([trial.costs or (np.nan,) * size for trial in trials], dtype=np.float64)
     reach = np.array([trial.step for trial in trials], dtype=np.float64)
+    costs = costs.reshape(len(trials), size)
     costs[~np.isfinite(costs)] = np.nan
     costs[codes == _FAILED] = np.inf
     early = np.array([trial.legs[-1].budget if trial.legs else 0.0 for trial in trials], dtype=np.float64)
@@ -104,15 +129,15 @@ def _columns(trials: Sequence[Trial]) -> tuple[Vector, Vector, Indices]:
     return costs, reach, codes
 
 
-def _several(groups: Sequence[Group]) -> tuple[Vector, Vector, Indices]:
+def _repeated(groups: Sequence[Group], size: int) -> tuple[Matrix, Vector, Indices]:
     """Return the same of groups with repeats: the mean of the costs that there are, and the least reach."""
-    costs, reach = np.full(len(groups), np.nan), np.zeros(len(groups))
+    costs, reach = np.full((len(groups), size), np.nan), np.zeros(len(groups))
     codes = np.array([_CODES[group.state] for group in groups], dtype=np.int64)
     for index, group in enumerate(groups):
-        own, reached, _ = _columns(group.members)
+        own, reached, _ = _columns(group.members, size)
         reach[index] = reached.min()
-        finite = own[np.isfinite(own)]
+        finite = own[np.isfinite(own).all(axis=1)]
         if len(finite):
-            costs[index] = finite.mean()
+            costs[index] = finite.mean(axis=0)
     costs[codes == _FAILED] = np.inf
     return costs, reach, codes

@@ -6,6 +6,7 @@ import pytest
 from lightning_tune.core.space import Float, Int, Space
 from lightning_tune.schedule import SuccessiveHalving
 from lightning_tune.search import RandomSearch, observed
+from lightning_tune.search.front import places
 from lightning_tune.search.ledger import read
 from lightning_tune.search.observed import encoding_of
 from lightning_tune.testing.functions import make_coordinator, run_function
@@ -104,3 +105,51 @@ def test_under_halving_the_highest_rung_with_enough_trials_decides(least, level)
     for group, step, cost in zip(history.groups, reached, costs, strict=True):
         expected = group.config["x"] - level / 100 if step >= level else math.inf
         assert cost == pytest.approx(expected)
+
+
+def two(config, step):
+    """Return two costs that fall with the steps; some trials fail, some have one that is not a number."""
+    if config["n"] == 1:
+        raise MemoryError
+    return (math.nan if config["n"] == 2 else config["n"] + 1.0 / step, config["x"] + 1.0 / step)
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_several_objectives_are_rows_and_are_compared_by_their_order(repeats: int):
+    modes = ["min", "max"]
+    history = run_function(
+        SPACE, RandomSearch(), two, max_trials=30, max_budget=3, mode=modes, repeats=repeats
+    )
+    seen = read(SPACE, history)
+    assert seen.several
+    for index, group in enumerate(history.groups):
+        costs = group.costs
+        if costs is None:
+            assert not seen.scored[index]
+        else:
+            assert seen.vectors[index].tolist() == pytest.approx(costs)
+            assert costs[1] == pytest.approx(-group.config["x"] - 1.0 / 3.0)
+    np.testing.assert_array_equal(
+        seen.decisive(6), places(np.where(seen.scored[:, None], seen.vectors, np.inf))
+    )
+    assert np.isinf(seen.decisive(6)[~seen.scored]).all()
+
+
+def test_with_several_objectives_those_are_compared_that_reached_a_rung_with_what_they_had_there():
+    history = run_function(
+        SPACE,
+        RandomSearch(),
+        lambda config, step: (config["x"] + 1.0 / step, config["n"] - config["x"] + 1.0 / step),
+        max_trials=20,
+        max_budget=9,
+        schedule=SuccessiveHalving(min_budget=1, eta=3),
+        mode=["min", "min"],
+    )
+    seen = read(SPACE, history)
+    there = np.flatnonzero(np.isfinite(seen.decisive_vectors(6)).all(axis=1))
+    assert 6 <= len(there) < 20
+    level = float(np.sort(seen.reach)[-6])
+    for index in there:
+        assert seen.decisive_vectors(6)[index].tolist() == pytest.approx(
+            history.costs_at(history.groups[index], level)
+        )

@@ -79,8 +79,8 @@ class Seen:
     pending: Matrix
 
 
-def see(layout: Layout, history: History) -> Seen:
-    """Return what a history holds of configurations of the layout's space."""
+def see(layout: Layout, history: History, objective: int = 0) -> Seen:
+    """Return what a history holds of configurations of the layout's space; costs are in one objective."""
     tried, groups = placed(layout.encoding, history)
     budgets = sorted({leg.budget for group in groups for member in group.members for leg in member.legs})
     owners: list[int] = []
@@ -88,7 +88,7 @@ def see(layout: Layout, history: History) -> Seen:
     costs: list[float] = []
     pending: list[int] = []
     for place, group in enumerate(groups):
-        found = _outcomes(history, group, budgets)
+        found = _outcomes(history, group, budgets, objective)
         owners += [place] * len(found)
         steps += [step for step, _ in found]
         costs += [cost for _, cost in found]
@@ -103,27 +103,28 @@ def see(layout: Layout, history: History) -> Seen:
     return Seen(tried=tried, rows=rows, pending=tried[pending])
 
 
-def _outcomes(history: History, group: Group, budgets: Sequence[float]) -> list[tuple[float, float]]:
+def _outcomes(
+    history: History, group: Group, budgets: Sequence[float], objective: int
+) -> list[tuple[float, float]]:
     """Return (budget, cost) at every level that a group reached; one that failed did so for good."""
     state = group.state
     if state == "failed":
         return [(budgets[-1] if budgets else 1.0, math.inf)]
     if state == "completed" and len(budgets) == 1:
-        return [(budgets[0], _best(group))]
+        return [(budgets[0], _cost(group.costs, objective))]
     found = []
     for budget in budgets:
         if not history.reached(group, budget):
             break
-        found.append((budget, history.cost_at(group, budget)))
+        found.append((budget, _cost(history.costs_at(group, budget), objective)))
     step = max(member.step for member in group.members)
     if state == "stopped" and step > (found[-1][0] if found else 0.0):  # on the way to the next level
-        found.append((step, _best(group)))
+        found.append((step, _cost(group.costs, objective)))
     return found
 
 
-def _best(group: Group) -> float:
-    costs = [member.best_cost for member in group.members]
-    return math.fsum(costs) / len(costs) if all(map(math.isfinite, costs)) else math.inf
+def _cost(costs: Sequence[float] | None, objective: int) -> float:
+    return math.inf if costs is None else costs[objective]
 
 
 def _levels(steps: Vector) -> Vector:

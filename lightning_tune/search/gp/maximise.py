@@ -7,11 +7,11 @@ lie.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from lightning_tune.search.gp.acquisition import Acquisition
 from lightning_tune.search.gp.kernel import Matrix, Vector
 from lightning_tune.search.gp.layout import Layout
 
@@ -24,6 +24,16 @@ CLIMBS = 4
 ROUNDS = 3
 NEIGHBOURS = 12
 """Values of a discrete axis that a step looks at."""
+
+
+class Worth(Protocol):
+    """What is maximised."""
+
+    def __call__(self, points: Matrix) -> Vector:
+        """Return the value of each point, of shape (num,)."""
+
+    def with_slope(self, point: Vector) -> tuple[float, Vector]:
+        """Return the value of one point and its slope along each axis."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -39,7 +49,7 @@ class Maximiser:
     """
 
     layout: Layout
-    acquisition: Acquisition
+    acquisition: Worth
     admissible: Callable[[Vector], bool]
     rng: np.random.Generator
     held: tuple[int, float] | None = None

@@ -44,11 +44,19 @@ def end_of_error(error: BaseException, task: Assignment, leg: Leg) -> LegEnd:
     )
     if isinstance(error, MonitorError):
         return replace(end, kind="unmonitored", reason=str(error))
-    if _out_of_memory(error):
+    if out_of_memory(error):
         return replace(end, kind="out_of_memory", reason=f"out of memory: {_first_line(error)}")
     if task.inherited and not leg.progress.began and isinstance(error, RuntimeError | ValueError | KeyError):
         return replace(end, reason=_misfit(error))
     return end
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory has run out, the machine's or a GPU's."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
 def _over(leg: Leg, who: str) -> str:
@@ -71,10 +79,3 @@ def _misfit(error: BaseException) -> str:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or ["(no message)"])[0]
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)

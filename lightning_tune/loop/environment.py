@@ -48,7 +48,7 @@ def undisturbed() -> Iterator[None]:
 class Signals:
     """Ctrl-C and SIGTERM during a sweep.
 
-    The first asks running trials to end with their epoch, the second ends now.
+    The first asks running trials to end at their next report, the second ends now.
 
     After a SIGTERM the process ends (Lightning itself ends the running trial at its next batch). Only the
     main thread can own signals; elsewhere nothing is installed.
@@ -91,7 +91,7 @@ class Signals:
         self._interrupt(f"interrupted by {name}")
         # a plain write: the handler may have interrupted one to the buffered stream
         os.write(
-            2, f"\n{name}: ending with this epoch, everything is kept (once more ends at once)\n".encode()
+            2, f"\n{name}: ending at the next report, everything is kept (once more ends at once)\n".encode()
         )
 
 

@@ -61,6 +61,6 @@ class FailurePolicy:
 
     def _fail(self, sentence: str, end: LegEnd) -> None:
         raise SweepFailedError(
-            f"{sentence}; the last: {end.reason}. Everything recorded so far is kept. Mend the cause and "
-            f"call `fit` again with the same `name=` to go on.\n{end.error}"
+            f"{sentence}; the last: {end.reason}. Everything recorded so far is in the store. Mend the cause "
+            f"and start again with the same `name=` (and `store=`) to go on.\n{end.error}"
         ) from end.exception

@@ -10,7 +10,7 @@ from lightning_tune.core.budget import Budget
 from lightning_tune.core.events import Config
 from lightning_tune.errors import ArgumentError
 from lightning_tune.execute.base import Assignment, Channel, LegEnd, Task
-from lightning_tune.loop.endings import _out_of_memory
+from lightning_tune.loop.endings import out_of_memory
 from lightning_tune.track.frames import user_frame
 
 Value: TypeAlias = float | tuple[float, ...]
@@ -193,7 +193,7 @@ def _failed(leg: Leg, step: float, error: Exception) -> LegEnd:
     text = "".join(traceback.format_exception(error))
     where = user_frame(text)
     reason = f"{type(error).__name__}: {error}" + (f" ({where})" if where else "")
-    if _out_of_memory(error):
+    if out_of_memory(error):
         return replace(_completed(leg, step, f"out of memory: {error}"), kind="out_of_memory", error=text)
     return replace(_completed(leg, step, reason), kind="exception", error=text, exception=error)
 

@@ -3,7 +3,8 @@
 Plain values that travel between processes.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightning_tune.core.events import Config
@@ -41,7 +42,9 @@ class Outcome:
 
     Attributes:
         state: "paused", "completed", "stopped" or "failed" ("running" where it was interrupted).
-        score: the score in the user's own direction, None without a finite report.
+        score: the score in the user's own direction, None without a finite report and with several
+            objectives.
+        scores: with several objectives, the score in each by its monitor, if there are any.
         step: the last step trained to.
         best_step: the step of the score.
         reason: why it stopped, in words.
@@ -56,3 +59,4 @@ class Outcome:
     reason: str
     cause: str = ""
     error: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)

@@ -132,6 +132,12 @@ class Trial:
         return () if self._costs is None else self._history.objective.values(self._costs)
 
     @property
+    def named_scores(self) -> dict[str, float]:
+        """With several objectives, the score in each by its monitor; empty without a finite report."""
+        objective = self._history.objective
+        return {} if objective.scalar else dict(zip(objective.monitor, self.scores, strict=False))
+
+    @property
     def best_step(self) -> float | None:
         """The step of the report that is the score."""
         return None if self.best_row is None else self._history.report(self.best_row).step

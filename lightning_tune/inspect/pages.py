@@ -1,6 +1,7 @@
 """Sweeps and trials as plain text for a terminal: tables without escape codes, user text made safe."""
 
 import datetime
+import itertools
 import json
 import unicodedata
 from collections import Counter
@@ -10,9 +11,10 @@ from typing import Any
 from lightning_tune.core.events import Config
 from lightning_tune.core.trial import Trial
 from lightning_tune.inspect.reading import SavedSweep
-from lightning_tune.inspect.rows import score_of, step_columns
+from lightning_tune.inspect.rows import step_columns, values_of
 
 _REPORTS = 30
+_FRONT = 20
 
 
 def sweeps_page(sweeps: Sequence[SavedSweep]) -> str:
@@ -26,8 +28,8 @@ def sweeps_page(sweeps: Sequence[SavedSweep]) -> str:
                 _when(sweep.record.created),
                 str(len(sweep.history)),
                 _states(sweep),
-                sweep.monitor,
-                "" if best is None else _number(score_of(best, sweep.history)),
+                ", ".join(_monitors(sweep)),
+                "" if best is None else ", ".join(_scores(sweep, best)),
                 "" if sweep.folder is None else str(sweep.folder),
             ]
         )
@@ -35,21 +37,25 @@ def sweeps_page(sweeps: Sequence[SavedSweep]) -> str:
 
 
 def sweep_page(sweep: SavedSweep, count: int) -> str:
-    """Return what a sweep is and its `count` best trials, then those without a score."""
+    """Return what a sweep is and its `count` best trials, then those without a score.
+
+    With several objectives they come front by front.
+    """
     history, spec = sweep.history, sweep.record.spec
-    ranked = sorted(history, key=lambda trial: (trial.cost, trial.number))
+    ranked = _ranked(sweep)
     lines = [
         f"sweep {sweep.record.name}, begun {_when(sweep.record.created)}, sessions: {len(history.sessions)}",
-        f"{_mode(spec.get('mode'))} {sweep.monitor}; search {_part(spec.get('search'))}, "
+        f"{_goal(sweep)}; search {_part(spec.get('search'))}, "
         f"schedule {_part(spec.get('schedule'))}, seed {spec.get('seed')}",
         f"{len(history)} trials: {_states(sweep) or 'none yet'}; {history.num_reports} reports",
+        *_front(sweep),
         "",
     ]
     rows = [
         [
             str(trial.number),
             trial.state,
-            _number(score_of(trial, history)),
+            *_scores(sweep, trial),
             sweep.budget.figure(trial.step),
             trial.reason,
             describe(trial.config),
@@ -57,7 +63,7 @@ def sweep_page(sweep: SavedSweep, count: int) -> str:
         for trial in ranked[:count]
     ]
     spent, _ = step_columns(sweep.budget)
-    page = table(["trial", "state", sweep.monitor, spent, "reason", "configuration"], rows)
+    page = table(["trial", "state", *_monitors(sweep), spent, "reason", "configuration"], rows)
     hidden = len(ranked) - len(rows)
     more = [f"... and {hidden} more: --limit {len(ranked)} shows all."] if hidden > 0 else []
     return "\n".join([*map(clean, lines), page, *more])
@@ -70,7 +76,7 @@ def trial_page(sweep: SavedSweep, number: int) -> str:
     facts = [
         ["state", trial.state + (f" ({trial.cause})" if trial.cause else "")],
         ["reason", trial.reason],
-        [sweep.monitor, _number(score_of(trial, sweep.history))],
+        *map(list, zip(_monitors(sweep), _scores(sweep, trial), strict=True)),
         [f"{step} of it", "" if trial.best_step is None else figure(trial.best_step)],
         [spent, f"{figure(trial.step)} of {figure(trial.budget)}"],
         ["begun", _when(trial.started)],
@@ -188,9 +194,44 @@ def _short(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _mode(mode: Any) -> str:
-    words = mode if isinstance(mode, list) else [mode]
-    return "maximise" if words[:1] == ["max"] else "minimise"
+def _monitors(sweep: SavedSweep) -> Sequence[str]:
+    """Return the metrics that trials are compared by; of a `score=` that is not read, the first."""
+    objective = sweep.history.objective
+    return objective.monitor[:1] if objective.scalar else objective.monitor
+
+
+def _scores(sweep: SavedSweep, trial: Trial) -> list[str]:
+    """Return a cell for each of them."""
+    values = values_of(trial, sweep.history)
+    return [_number(value) for _, value in zip(_monitors(sweep), values, strict=False)] or [
+        "" for _ in _monitors(sweep)
+    ]
+
+
+def _goal(sweep: SavedSweep) -> str:
+    modes = sweep.history.objective.mode
+    words = {"max": "maximise", "min": "minimise"}
+    return ", ".join(f"{words[mode]} {name}" for mode, name in zip(modes, _monitors(sweep), strict=False))
+
+
+def _ranked(sweep: SavedSweep) -> list[Trial]:
+    """Return all trials, best first, those without a score last."""
+    history = sweep.history
+    if history.objective.scalar:
+        return sorted(history, key=lambda trial: (trial.cost, trial.number))
+    fronts = history.fronts(history.groups)
+    order = {group.number: place for place, group in enumerate(itertools.chain(*fronts))}
+    return sorted(history, key=lambda trial: (order.get(trial.group, len(order)), trial.number))
+
+
+def _front(sweep: SavedSweep) -> list[str]:
+    """Return a line that names the front of several objectives, from the best in the first on."""
+    front = [] if sweep.history.objective.scalar else sweep.history.front
+    if not front:
+        return []
+    numbers = ", ".join(str(group.best_member.number) for group in front[:_FRONT])
+    more = f" and {len(front) - _FRONT} more" if len(front) > _FRONT else ""
+    return [f"front of {len(front)}, from the best {_monitors(sweep)[0]} on: trials {numbers}{more}"]
 
 
 def _part(description: Any) -> str:

@@ -119,14 +119,14 @@ def recorded_objective(spec: dict[str, JSON]) -> Objective:
     """Return a sweep's objective from its record.
 
     A callable `score=` is not in the record (nothing that is read is ever called): then trials are ordered by
-    the first monitor.
+    the first monitor. Several monitors without one are compared by domination.
 
     Raises:
         ArgumentError: the record names no monitor or mode.
     """
     monitors, modes = _words(spec.get("monitor")), _words(spec.get("mode"))
     score = spec.get("score", "best")
-    if len(monitors) == 1 and score in ("best", "last"):
+    if score in ("best", "last"):
         word: Literal["best", "last"] = "last" if score == "last" else "best"
         return Objective.of(monitors, modes, word)
     return Objective.of(monitors, modes, _first(modes[0] if modes else "min"))

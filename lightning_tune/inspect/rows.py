@@ -4,7 +4,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,9 +17,32 @@ from lightning_tune.errors import ArgumentError
 Row: TypeAlias = dict[str, Any]
 
 
-def score_of(trial: Trial, history: History) -> float | None:
-    """Return the first monitored value at the report that is the trial's score; None without one."""
-    return None if trial.best_row is None else history.report(trial.best_row).value
+def values_of(trial: Trial, history: History) -> tuple[float, ...]:
+    """Return the monitored values at the report that is the trial's score; empty without one."""
+    if trial.best_row is None or not trial.scores:
+        return ()
+    return history.report(trial.best_row).values
+
+
+def front_of(history: History) -> frozenset[int]:
+    """Return the numbers of the groups that nothing dominates."""
+    return frozenset(group.number for group in history.front)
+
+
+def score_columns(trial: Trial, history: History, front: Collection[int]) -> Row:
+    """Return what a trial scored: `score`, or with several objectives a column for each and whether it leads.
+
+    Args:
+        trial: the trial.
+        history: all trials.
+        front: the groups that nothing dominates.
+    """
+    values, monitors = values_of(trial, history), history.objective.monitor
+    if history.objective.scalar:
+        return {"score": values[0] if values else None}
+    found = values or (None,) * len(monitors)
+    columns = {f"values.{name}": value for name, value in zip(monitors, found, strict=True)}
+    return {**columns, "front": bool(values) and trial.group in front}
 
 
 def step_columns(budget: Budget) -> tuple[str, str]:
@@ -34,14 +57,23 @@ def step_columns(budget: Budget) -> tuple[str, str]:
     return name, f"best_{one}"
 
 
-def trial_row(trial: Trial, history: History, budget: Budget = EPOCHS) -> Row:
-    """Return a trial as one flat row: what became of it, then `config.<key>`, then `metrics.<name>`."""
+def trial_row(
+    trial: Trial, history: History, budget: Budget = EPOCHS, front: Collection[int] | None = None
+) -> Row:
+    """Return a trial as one flat row: what became of it, then `config.<key>`, then `metrics.<name>`.
+
+    Args:
+        trial: the trial.
+        history: all trials.
+        budget: what trials spend, which names the columns of steps.
+        front: the groups that nothing dominates; None looks for them.
+    """
     spent, best = step_columns(budget)
     return {
         "trial": trial.number,
         "group": trial.group,
         "state": trial.state,
-        "score": score_of(trial, history),
+        **score_columns(trial, history, front_of(history) if front is None else front),
         spent: trial.step,
         best: trial.best_step,
         "seconds": None if trial.ended is None else trial.ended - trial.started,
@@ -57,6 +89,8 @@ def trial_row(trial: Trial, history: History, budget: Budget = EPOCHS) -> Row:
 def trial_record(trial: Trial, history: History, budget: Budget = EPOCHS) -> dict[str, Any]:
     """Return everything that is known of a trial, nested: its configuration, every report, the traceback."""
     row = {key: value for key, value in trial_row(trial, history, budget).items() if "." not in key}
+    if not history.objective.scalar:
+        row["values"] = list(values_of(trial, history))
     step = step_columns(budget)[1].removeprefix("best_")
     reports = [
         {step: report.step, "values": list(report.values), "time": report.time, "metrics": report.metrics}
@@ -133,7 +167,8 @@ def export(history: History, path: Path, budget: Budget = EPOCHS) -> int:
 
 def _table(history: History, budget: Budget) -> tuple[list[Row], list[str]]:
     """Return the rows and the columns that any of them has: fixed ones, then configuration, then metrics."""
-    rows = [trial_row(trial, history, budget) for trial in history]
+    front = front_of(history)
+    rows = [trial_row(trial, history, budget, front) for trial in history]
     names = dict.fromkeys(name for row in rows for name in row)
     order = {"config": 1, "metrics": 2}
     return rows, sorted(names, key=lambda name: order.get(name.partition(".")[0] if "." in name else "", 0))

@@ -330,6 +330,7 @@ def outcome_of(trial: Trial) -> Outcome:
     return Outcome(
         state=trial.state,
         score=trial.score,
+        scores=trial.named_scores,
         step=trial.step,
         best_step=trial.best_step,
         reason=trial.reason,

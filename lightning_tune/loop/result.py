@@ -1,7 +1,7 @@
-"""What a sweep found: the best trial, all trials, a table, and the trained module back."""
+"""What a sweep found: the best trial (or the front of the best), all trials, a table, the trained module."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,10 @@ from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.events import CheckpointSaved, Config
 from lightning_tune.core.history import History
 from lightning_tune.core.space import Space
-from lightning_tune.core.trial import Report, State, Trial
+from lightning_tune.core.trial import Group, Report, State, Trial
 from lightning_tune.errors import CheckpointError
 from lightning_tune.execute.base import CheckpointRef
-from lightning_tune.inspect.rows import step_columns
+from lightning_tune.inspect.rows import front_of, score_columns, step_columns, values_of
 from lightning_tune.loop.arguments import split_config
 from lightning_tune.loop.checkpoints import read_checkpoint, weights_of
 from lightning_tune.loop.files import SweepFiles
@@ -35,10 +35,13 @@ class TrialResult:
         config: the configuration, a flat dictionary.
         seed: the seed that everything was seeded with.
         state: "running" (cut short, to be resumed), "paused", "completed", "stopped" or "failed".
-        score: the best report in the user's own direction; None without a finite one.
+        score: the best report in the user's own direction; None without a finite one, and with several
+            objectives.
+        values: the monitored values of the report that is the score, as logged, one a monitor; with several
+            objectives it is the last finite one. Empty without.
         reports: (leg, step, values, time, metrics) of every validation.
         reason: why it ended, in words.
-        checkpoint: the file with the weights of the best epoch, while it is kept.
+        checkpoint: the file with the weights of the epoch of the score, while it is kept.
         error: the traceback of a failed trial.
         epochs: how many epochs it trained; in the budget's unit, where that is another.
         best_epoch: the epoch of the score, in the same unit.
@@ -51,6 +54,7 @@ class TrialResult:
     seed: int
     state: State
     score: float | None
+    values: tuple[float, ...]
     reports: Sequence[Report]
     reason: str
     checkpoint: Path | None
@@ -59,6 +63,7 @@ class TrialResult:
     best_epoch: float | None
     seconds: float | None
     metrics: dict[str, float]
+    _monitors: Sequence[str]
     _ref: CheckpointRef | None
     _files: SweepFiles
     _space: Space
@@ -96,7 +101,7 @@ class TrialResult:
         return module.eval()
 
     def _repr_html_(self) -> str:
-        return _html_table(["trial", "state", "score", "config"], [_cells(self, self._space)])
+        return _html_table(["trial", "state", *self._monitors, "config"], [_cells(self, self._space)])
 
 
 class Result:
@@ -132,10 +137,21 @@ class Result:
     def best(self) -> TrialResult | None:
         """The best trial.
 
-        With repeats, the best member of the configuration with the best mean. None without any.
+        With repeats, the best member of the configuration with the best mean. With several objectives, the
+        best compromise of the front: the trial nearest to the ideal point (the best value of each objective)
+        after each objective is scaled to the front's range. None without any.
         """
         best = self.history.best
         return None if best is None else self._result(best)
+
+    @property
+    def front(self) -> list[TrialResult]:
+        """The trials that no other dominates, none being as good in all objectives and better in one.
+
+        The Pareto front, from the best in the first objective on; with repeats the best member of each
+        configuration, whose mean counts. With one objective, the trials that share the best score.
+        """
+        return [self._result(group.best_member) for group in self.history.front]
 
     @property
     def trials(self) -> list[TrialResult]:
@@ -143,27 +159,31 @@ class Result:
         return [self._result(trial) for trial in self.history]
 
     def top(self, count: int) -> list[TrialResult]:
-        """Return the `count` best trials, best first; with repeats, one a configuration."""
+        """Return the `count` best trials, best first; with repeats, one a configuration.
+
+        With several objectives front by front, and in each the less crowded first.
+        """
         return [self._result(trial) for trial in self.history.leaders(count)]
 
     def dataframe(self) -> "pd.DataFrame":
         """Return a table with a row a trial.
 
-        Number, state, score, every key of the space, epochs (or what else trials spent), reason, seed.
+        Number, state, score, every key of the space, epochs (or what else trials spent), reason, seed. With
+        several objectives `values.<monitor>` for each, and `front`, whether no other trial dominates it; with
+        repeats also `mean.<monitor>` and `stderr.<monitor>`.
 
         Raises:
             MissingDependencyError: pandas is not installed.
         """
         pandas = require("pandas", "pandas", "`Result.dataframe`")
         keys, (spent, best) = self._keys(), step_columns(self.budget)
+        front = front_of(self.history)
         rows = [
             {
                 "trial": trial.number,
                 "group": trial.group,
                 "state": trial.state,
-                "score": trial.score,
-                "score_mean": None if not group.complete else self.history.objective.value(group.cost),
-                "score_stderr": group.stderr,
+                **self._scores(trial, group, front),
                 **{f"config.{key}": trial.config.get(key) for key in keys},
                 **{f"metrics.{name}": value for name, value in trial.metrics.items()},
                 spent: trial.step,
@@ -176,14 +196,33 @@ class Result:
         ]
         return pandas.DataFrame(rows)
 
+    def _scores(self, trial: Trial, group: Group, front: Collection[int]) -> dict[str, float | bool | None]:
+        """Return a table's columns of what a trial scored."""
+        objective = self.history.objective
+        if objective.scalar:
+            mean = objective.value(group.cost) if group.complete else None
+            return {"score": trial.score, "score_mean": mean, "score_stderr": group.stderr}
+        columns = score_columns(trial, self.history, front)
+        if self.history.repeats > 1:
+            means = None if group.costs is None else objective.values(group.costs)
+            columns |= _by_name("mean", objective.monitor, means)
+            columns |= _by_name("stderr", objective.monitor, group.stderrs)
+        return columns
+
     def __repr__(self) -> str:
         best = self.best
-        found = "no score" if best is None else f"best {best.score:.6g} in trial {best.number}"
+        if best is None:
+            found = "no score"
+        elif best.score is not None:
+            found = f"best {best.score:.6g} in trial {best.number}"
+        else:
+            found = f"front of {len(self.history.front)}, best compromise in trial {best.number}"
         return f"<Result {self.name!r}: {len(self.history)} trials, {found}, ended: {self.reason}>"
 
     def _repr_html_(self) -> str:
+        header = ["trial", "state", *_score_names(self.history), "config"]
         rows = [_cells(trial, self.space) for trial in self.top(10)]
-        return f"<p>{html.escape(repr(self))}</p>" + _html_table(["trial", "state", "score", "config"], rows)
+        return f"<p>{html.escape(repr(self))}</p>" + _html_table(header, rows)
 
     def _keys(self) -> list[str]:
         """Every key that some trial has: the space's own in its order, then those of amended spaces."""
@@ -204,6 +243,7 @@ class Result:
             seed=trial.seed,
             state=trial.state,
             score=trial.score,
+            values=values_of(trial, self.history),
             reports=trial.reports,
             reason=trial.reason,
             checkpoint=None if saved is None else self.folder / saved.path,
@@ -212,6 +252,7 @@ class Result:
             best_epoch=trial.best_step,
             seconds=None if trial.ended is None else trial.ended - trial.started,
             metrics=dict(trial.metrics),
+            _monitors=_score_names(self.history),
             _ref=None if saved is None else ref_of(saved),
             _files=files,
             _space=self.space,
@@ -226,8 +267,19 @@ class Result:
 
 
 def _cells(trial: TrialResult, space: Space) -> list[str]:
-    score = "" if trial.score is None else f"{trial.score:.6g}"
-    return [str(trial.number), trial.state, score, space.describe(trial.config)]
+    values = trial.values if trial.score is None else [trial.score]
+    scores = [f"{value:.6g}" for value in values] or [""] * len(trial._monitors)
+    return [str(trial.number), trial.state, *scores, space.describe(trial.config)]
+
+
+def _score_names(history: History) -> Sequence[str]:
+    """Return the headings of what trials scored."""
+    return ["score"] if history.objective.scalar else history.objective.monitor
+
+
+def _by_name(prefix: str, monitors: Sequence[str], values: Sequence[float] | None) -> dict[str, float | None]:
+    found: Sequence[float | None] = values or [None] * len(monitors)
+    return {f"{prefix}.{name}": value for name, value in zip(monitors, found, strict=True)}
 
 
 def _html_table(header: list[str], rows: list[list[str]]) -> str:

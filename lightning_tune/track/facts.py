@@ -28,6 +28,8 @@ def hyperparameters(info: TrialInfo) -> dict[str, JSON]:
 def outcome_facts(outcome: Outcome, budget: Budget = EPOCHS) -> dict[str, JSON]:
     """Return an outcome as flat JSON; what a trial does not have (a score, an error) is left out.
 
+    The score is "tune/score"; of several objectives, "tune/score/<monitor>" each.
+
     Args:
         outcome: how the trial stands.
         budget: what trials spend, which names the last step and that of the score: "tune/epochs",
@@ -38,6 +40,7 @@ def outcome_facts(outcome: Outcome, budget: Budget = EPOCHS) -> dict[str, JSON]:
     facts: dict[str, JSON] = {"tune/state": outcome.state, f"tune/{spent}": _number(outcome.step)}
     if outcome.score is not None and math.isfinite(outcome.score):
         facts["tune/score"] = outcome.score
+    facts.update({f"tune/score/{monitor}": value for monitor, value in outcome.scores.items()})
     if outcome.best_step is not None:
         facts[f"tune/best_{one}"] = _number(outcome.best_step)
     for name, text in (

@@ -7,7 +7,7 @@ from lightning_tune.core.events import Event, TrialEnded
 from lightning_tune.core.history import History
 from lightning_tune.core.trial import Trial
 from lightning_tune.track.frames import user_frame
-from lightning_tune.track.plaintext import clean, duration_range, encodable, number, trained
+from lightning_tune.track.plaintext import clean, duration_range, encodable, scores, trained
 from lightning_tune.track.tally import Describes, Tally
 
 
@@ -45,7 +45,7 @@ class LineScreen:
         length = trained(self._budget, trial.step, trial.budget)
         parts = [
             f"[{self._tally.ended}{total}] trial {trial.number} {trial.state}, {length}",
-            f"score {number(trial.score)}",
+            f"score {scores(trial.scores)}",
             clean(self._space.describe(trial.config)),
             explain(trial),
             self._best(),
@@ -54,8 +54,11 @@ class LineScreen:
         return " | ".join(part for part in parts if part)
 
     def _best(self) -> str:
-        best = self._tally.best
-        return "" if best is None else f"best {number(best.score)} (trial {best.number})"
+        best, front = self._tally.best, self._tally.front
+        if best is None:
+            return ""
+        named = f"front of {len(front)}, best compromise" if front else "best"
+        return f"{named} {scores(best.scores)} (trial {best.number})"
 
     def _left(self) -> str:
         left = self._tally.time_left()

@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from collections.abc import Sequence
 from typing import IO
 
 from lightning_tune.core.budget import Budget
@@ -39,6 +40,16 @@ def number(value: float | None) -> str:
     if value == 0 or 0.001 <= abs(value) < 1000:
         return f"{value:.4f}"
     return f"{value:.4g}"
+
+
+def scores(values: Sequence[float]) -> str:
+    """Return a score, or one an objective, "-" for none.
+
+    Example:
+        >>> scores([0.25]), scores([0.25, 1200]), scores([])
+        ('0.2500', '0.2500, 1200', '-')
+    """
+    return ", ".join(map(number, values)) or number(None)
 
 
 def step(value: float) -> str:

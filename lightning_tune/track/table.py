@@ -1,7 +1,8 @@
 """The table of a running sweep as `rich` draws it: a dozen trials at most, and how far the sweep is.
 
 Text of the user's goes through `Text` without controls, never through markup. What a narrow terminal has no
-room for is left out: the ends of configurations and reasons, then the curves, then the reasons.
+room for is left out: the ends of configurations and reasons, then the curves, then the reasons. With several
+objectives the curve is that of the first, and a star marks the trials of the front.
 """
 
 from rich.console import Group, OverflowMethod, RenderableType
@@ -12,7 +13,7 @@ from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.trial import Trial
 from lightning_tune.track.lines import explain, frame_of
-from lightning_tune.track.plaintext import clean, duration_range, number, progress, size, spent, unit
+from lightning_tune.track.plaintext import clean, duration_range, progress, scores, size, spent, unit
 from lightning_tune.track.sparkline import sparkline
 from lightning_tune.track.tally import Describes, Tally
 
@@ -76,16 +77,16 @@ class Board:
         ]
         cells = [
             [
-                self._number(trial, trial is tally.best),
+                self._number(trial, trial is tally.best or trial in tally.front),
                 self._config(trial),
                 self._epoch(trial),
                 self._curve(trial, curve),
-                Text(number(trial.score)),
+                Text(scores(trial.scores)),
                 self._state(trial, reason=curve > 0),
             ]
             for trial in tally.rows(rows)
         ]
-        widths = _widths([head, *cells], width, curve)
+        widths = _widths([head, *cells], width, curve, self._objectives)
         table = Table(box=None, expand=True, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
         shown = [index for index in range(len(head)) if index != _CURVE or curve]
         for index in shown:
@@ -102,8 +103,15 @@ class Board:
 
     # -- cells ----------------------------------------------------------------------------------------------
 
+    @property
+    def _objectives(self) -> int:
+        """How many numbers a trial is compared by."""
+        return 1 if self._objective.scalar else len(self._objective.monitor)
+
     def _score_name(self) -> Text:
-        return Text(self._clean(self._objective.monitor[0]) if len(self._objective.monitor) == 1 else "score")
+        if len(self._objective.monitor) > self._objectives:
+            return Text("score")
+        return Text(", ".join(map(self._clean, self._objective.monitor)))
 
     def _number(self, trial: Trial, best: bool) -> Text:
         star = "*" if self._ascii else "★"
@@ -139,8 +147,9 @@ class Board:
         best = tally.best
         if best is None:
             return Text("best: none so far", style="dim", no_wrap=True)
+        named = f"front of {len(tally.front)}{self._dot}best compromise " if tally.front else "best "
         text = Text.assemble(
-            "best ", (number(best.score), "bold"), f"{self._dot}trial {best.number}{self._dot}"
+            named, (scores(best.scores), "bold"), f"{self._dot}trial {best.number}{self._dot}"
         )
         text.append(self._config(best).plain)
         text.no_wrap, text.overflow = True, self._overflow
@@ -157,10 +166,10 @@ class Board:
         return Text(self._dot.join(parts))
 
 
-def _widths(rows: list[list[Text]], width: int, curve: int) -> list[int]:
+def _widths(rows: list[list[Text]], width: int, curve: int, objectives: int) -> list[int]:
     """Return each column's width: configuration and state share what the others leave, each as it needs."""
     widths = [max(row[index].cell_len for row in rows) for index in range(len(rows[0]))]
-    widths[_CURVE], widths[_SCORE] = curve, min(widths[_SCORE], 12)
+    widths[_CURVE], widths[_SCORE] = curve, min(widths[_SCORE], 12 * objectives)
     gaps = _GAP * (len(widths) - (1 if curve else 2))
     others = sum(widths) - widths[_CONFIG] - widths[_STATE]
     spare = max(2, width - others - gaps)

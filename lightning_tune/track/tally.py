@@ -43,7 +43,9 @@ class Tally:
     Attributes:
         running: the trials that train now, by number.
         recent: the trials that ended or paused, newest last.
-        leaders: the best trials, best first.
+        leaders: the best trials, best first; with several objectives, as they were when a trial last paused
+            or ended.
+        front: with several objectives the trials that no other dominates, from the best in the first on.
         ended: how many configurations have ended.
         spent: how much has been trained, in the budget's unit; where each leg trains anew, in trainings (of
             data, in trainings on all of it).
@@ -60,6 +62,8 @@ class Tally:
         self.running: dict[int, Trial] = {}
         self.recent: deque[Trial] = deque(maxlen=_RECENT)
         self.leaders: list[Trial] = []
+        self.front: list[Trial] = []
+        self._compromise: Trial | None = None
         self.ended = 0
         self.spent = 0.0
         self._clock = clock
@@ -78,8 +82,8 @@ class Tally:
 
     @property
     def best(self) -> Trial | None:
-        """The best trial so far."""
-        return self.leaders[0] if self.leaders else None
+        """The best trial so far; with several objectives, the best compromise."""
+        return self._compromise or (self.leaders[0] if self.leaders else None)
 
     @property
     def checkpoint_bytes(self) -> int:
@@ -116,7 +120,8 @@ class Tally:
             case Reported():
                 if new:
                     self._advance(history.trials[event.trial], event.leg, event.step)
-                self._rank(history.trials[event.trial], history)
+                if history.objective.scalar:
+                    self._rank(history.trials[event.trial], history)
             case LegStarted():
                 self.running[event.trial] = history.trials[event.trial]
                 self._began[event.trial] = event.time
@@ -140,7 +145,7 @@ class Tally:
                 for report in trial.reports:
                     self._advance(trial, report.leg, report.step)
         self.ended = history.num_groups - len(history.open_groups)
-        self.leaders = history.leaders(_LEADERS)
+        self._lead(history)
         self.recent.extend(
             trial for trial in history.trials[-_RECENT:] if trial.state not in ("waiting", "running")
         )
@@ -170,15 +175,25 @@ class Tally:
             if event.trial in self._active:
                 self._durations.append(self._active.pop(event.trial))
             self.ended = history.num_groups - len(history.open_groups)
+        if isinstance(event, TrialEnded) or not history.objective.scalar:
             self._rank(trial, history)
 
     def _rank(self, trial: Trial, history: History) -> None:
         """Keep the leaders.
 
-        Only a leader that failed, repeats, and legs that train anew need the history's own ranking.
+        Only a leader that failed, repeats, legs that train anew, and several objectives need the history's
+        own ranking.
         """
-        if history.repeats > 1 or history.anew or (trial in self.leaders and not math.isfinite(trial.cost)):
-            self.leaders = history.leaders(_LEADERS)
+        several = history.repeats > 1 or history.anew or not history.objective.scalar
+        if several or (trial in self.leaders and not math.isfinite(trial.cost)):
+            self._lead(history)
         elif math.isfinite(trial.cost):
             others = [leader for leader in self.leaders if leader is not trial]
             self.leaders = sorted([*others, trial], key=lambda each: (each.cost, each.number))[:_LEADERS]
+
+    def _lead(self, history: History) -> None:
+        """Take over the history's own ranking."""
+        self.leaders = history.leaders(_LEADERS)
+        if not history.objective.scalar:
+            self.front = [group.best_member for group in history.front]
+            self._compromise = history.best

@@ -38,8 +38,8 @@ def begin(logger: Any, info: TrialInfo) -> None:
 
 
 def settle(logger: Any, info: TrialInfo, outcome: Outcome, facts: dict[str, JSON]) -> None:
-    """Log the outcome: the score as a scalar, the rest as text and as the run's end record."""
-    score = {"tune/score": facts["tune/score"]} if "tune/score" in facts else {}
+    """Log the outcome: the score (or scores) as scalars, the rest as text and as the run's end record."""
+    score = {name: value for name, value in facts.items() if name.startswith("tune/score")}
     if not available(
         "tensorboard"
     ):  # tensorboardX alone: Lightning's own record, which calls every run a success

@@ -4,9 +4,13 @@ from pathlib import Path
 import pytest
 
 from lightning_tune.core.budget import Budget
+from lightning_tune.core.events import Config
+from lightning_tune.core.space import Float
 from lightning_tune.inspect.pages import clean, describe, sweep_page, sweeps_page, table, trial_page
 from lightning_tune.inspect.reading import SavedSweep, read_sweep
+from lightning_tune.search import GridSearch
 from lightning_tune.store import MemoryStore
+from lightning_tune.testing.functions import run_function
 from lightning_tune.testing.recorded import record_example
 
 
@@ -87,3 +91,46 @@ def test_pages_count_in_the_unit_of_the_sweep(sweep: SavedSweep) -> None:
     assert "best.ckpt  step 1  1,234 bytes" in page
     assert "step  val_acc  val_loss" in page
     assert "200% of 200%" in trial_page(replace(sweep, budget=Budget(grows="data")), 0)
+
+
+VALUES = {0.0: (3.0, 0.75), 0.25: (1.0, 0.25), 0.5: (4.0, 0.5), 0.75: (2.0, 0.5)}
+
+
+def _curve(config: Config, step: float) -> tuple[float, ...]:
+    if config["x"] == 1.0:
+        raise MemoryError
+    return VALUES[config["x"]]
+
+
+@pytest.fixture
+def several() -> SavedSweep:
+    store = MemoryStore()
+    history = run_function(
+        {"x": Float(0.0, 1.0)}, GridSearch(5), _curve, max_trials=5, mode=["min", "max"], store=store
+    )
+    record = store.sweep("test")
+    assert record is not None
+    return SavedSweep(record=record, history=history, folder=None)
+
+
+def test_a_sweep_of_several_objectives_names_its_front(several: SavedSweep) -> None:
+    found = {trial.config["x"]: trial.number for trial in several.history}
+    page = sweep_page(several, 20).splitlines()
+    assert page[1].startswith("minimise value_0, maximise value_1; search")
+    front = f"trials {found[0.25]}, {found[0.75]}, {found[0.0]}"
+    assert page[3] == f"front of 3, from the best value_0 on: {front}"
+    start = page.index(next(line for line in page if line.startswith("trial ")))
+    assert page[start].split()[:5] == ["trial", "state", "value_0", "value_1", "epochs"]
+    rows = [line.split() for line in page[start + 1 :]]
+    ends = sorted([found[0.0], found[0.25]])
+    assert [int(row[0]) for row in rows] == [*ends, found[0.75], found[0.5], found[1.0]]
+    assert rows[2][2:4] == ["2", "0.5"]
+
+
+def test_the_list_and_a_trials_page_show_every_objective(several: SavedSweep) -> None:
+    _, line = sweeps_page([several]).splitlines()
+    assert "value_0, value_1  2, 0.5" in line
+    found = {trial.config["x"]: trial.number for trial in several.history}
+    page = trial_page(several, found[0.75])
+    assert "value_0      2\nvalue_1      0.5" in page
+    assert "value_0" not in trial_page(several, found[1.0])

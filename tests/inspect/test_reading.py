@@ -96,6 +96,9 @@ def test_the_objective_is_read_from_the_record() -> None:
     )
     assert several.cost((0.5, 9.0)) == -0.5
     assert recorded_objective({**SPEC, "mode": ["min"], "score": "mine"}).cost((0.5,)) == 0.5
+    plain = recorded_objective({**SPEC, "monitor": ["val_acc", "size"], "mode": ["max", "min"]})
+    assert not plain.scalar
+    assert plain.costs((0.5, 9.0)) == (-0.5, 9.0)
     with pytest.raises(ArgumentError, match="monitor"):
         recorded_objective({})
 

@@ -7,10 +7,13 @@ import pytest
 
 from lightning_tune.core.budget import Budget
 from lightning_tune.core.history import History
+from lightning_tune.core.space import Float
 from lightning_tune.errors import ArgumentError
 from lightning_tune.inspect.reading import read_sweep
-from lightning_tune.inspect.rows import export, score_of, step_columns, trial_record, trial_row
+from lightning_tune.inspect.rows import export, step_columns, trial_record, trial_row, values_of
+from lightning_tune.search import GridSearch
 from lightning_tune.store import MemoryStore
+from lightning_tune.testing.functions import run_function
 from lightning_tune.testing.recorded import TRACEBACK, record_example
 
 
@@ -24,7 +27,39 @@ def history() -> History:
 
 
 def test_the_score_is_in_the_users_own_direction(history: History) -> None:
-    assert [score_of(trial, history) for trial in history] == [0.75, 0.875, None, 0.25]
+    assert [values_of(trial, history) for trial in history] == [(0.75,), (0.875,), (), (0.25,)]
+    assert [trial_row(trial, history)["score"] for trial in history] == [0.75, 0.875, None, 0.25]
+
+
+def test_several_objectives_have_a_column_each_and_one_for_the_front(tmp_path: Path) -> None:
+    values = {0.0: (3.0, 0.75), 0.5: (1.0, 0.5), 1.0: (2.0, 0.25)}
+    history = run_function(
+        {"x": Float(0.0, 1.0)},
+        GridSearch(3),
+        lambda config, step: values[config["x"]],
+        max_trials=3,
+        mode=["min", "max"],
+    )
+    export(history, tmp_path / "trials.csv")
+    with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[:6] == ["trial", "group", "state", "values.value_0", "values.value_1", "front"]
+    for row in rows:
+        wanted = values[float(row["config.x"])]
+        assert (float(row["values.value_0"]), float(row["values.value_1"])) == wanted
+        assert row["front"] == str(wanted[0] != 2.0)
+    record = trial_record(history.trials[0], history)
+    assert record["values"] == list(values[history.trials[0].config["x"]])
+    assert "score" not in record
+
+
+def test_a_trial_without_a_report_has_empty_columns() -> None:
+    def fails(config: object, step: float) -> float:
+        raise MemoryError
+
+    history = run_function({"x": Float(0.0, 1.0)}, GridSearch(1), fails, max_trials=1, mode=["min", "max"])
+    row = trial_row(history.trials[0], history)
+    assert (row["values.value_0"], row["values.value_1"], row["front"]) == (None, None, False)
 
 
 def test_a_row_is_flat(history: History) -> None:

@@ -18,6 +18,7 @@ from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 
 OBJECTIVE = Objective.of("val_acc", "max")
+SEVERAL = Objective.of(["val_loss", "size"])
 ERROR = (
     "Traceback (most recent call last):\n"
     '  File "/usr/lib/python3/site-packages/lightning/trainer.py", line 500, in fit\n'
@@ -33,8 +34,13 @@ class Space:
 
 
 class Story:
-    def __init__(self, listener: Callable[[Event, History], None], repeats: int = 1) -> None:
-        self.history = History(OBJECTIVE, repeats)
+    def __init__(
+        self,
+        listener: Callable[[Event, History], None],
+        repeats: int = 1,
+        objective: Objective = OBJECTIVE,
+    ) -> None:
+        self.history = History(objective, repeats)
         self.listener = listener
         self.time = 1000.0
         self.legs: dict[int, int] = {}
@@ -71,11 +77,12 @@ class Story:
         self.legs[trial] = self.legs.get(trial, -1) + 1
         self.tell(LegStarted(trial=trial, leg=self.legs[trial], budget=budget, time=self.time))
 
-    def report(self, trial: int, values: Sequence[float], first: int = 1) -> None:
+    def report(self, trial: int, values: Sequence[float | tuple[float, ...]], first: int = 1) -> None:
         for step, value in enumerate(values, first):
             self.time += 1
+            told = value if isinstance(value, tuple) else (value,)
             self.tell(
-                Reported(trial=trial, leg=self.legs[trial], step=float(step), values=(value,), time=self.time)
+                Reported(trial=trial, leg=self.legs[trial], step=float(step), values=told, time=self.time)
             )
 
     def end(self, trial: int, state: Any = "completed", reason: str = "trained", error: str = "") -> None:
@@ -101,7 +108,7 @@ class Story:
     def delete(self, trial: int, path: str) -> None:
         self.tell(CheckpointDeleted(trial=trial, path=path, time=self.time))
 
-    def run(self, trial: int, values: Sequence[float], **ending: Any) -> None:
+    def run(self, trial: int, values: Sequence[float | tuple[float, ...]], **ending: Any) -> None:
         """Tell a whole trial, a second an epoch."""
         self.begin(trial)
         self.report(trial, values)

@@ -81,3 +81,17 @@ def test_where_legs_train_anew_each_has_curves_of_its_own() -> None:
     data = Budget(grows="data")
     assert [leg_folder(info, "csv", Budget(unit="steps")) for info in (first, second)] == ["csv", "csv"]
     assert [leg_folder(info, "csv", data) for info in (first, second)] == ["csv", "csv-leg-1"]
+
+
+def test_several_objectives_are_a_fact_each() -> None:
+    outcome = Outcome(
+        state="completed",
+        score=None,
+        step=2.0,
+        best_step=2.0,
+        reason="done",
+        scores={"val_loss": 0.5, "size": 9.0},
+    )
+    facts = outcome_facts(outcome)
+    assert (facts["tune/score/val_loss"], facts["tune/score/size"]) == (0.5, 9.0)
+    assert "tune/score" not in facts

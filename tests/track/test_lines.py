@@ -96,3 +96,22 @@ def test_a_line_says_what_was_spent_in_its_unit(story: ModuleType) -> None:
     tale.report(0, [0.5])
     tale.end(0)
     assert out.getvalue().startswith("[1/4] trial 0 completed, 25% of the data | score 0.5000")
+
+
+def test_several_objectives_are_all_told(story: ModuleType) -> None:
+    out = io.StringIO()
+    screen = make_screen(
+        "plain", space=story.Space(), objective=story.SEVERAL, max_trials=None, max_epochs=4, stream=out
+    )
+    tale = story.Story(screen, objective=story.SEVERAL)
+    tale.run(0, [(0.5, 9.0), (0.25, 9.0)])
+    tale.run(1, [(0.75, 2000.0)])
+    tale.run(2, [], state="failed", reason="why")
+    assert out.getvalue().splitlines() == [
+        "[1] trial 0 completed, 2 epochs | score 0.2500, 9.0000 | lr=0.1 | trained"
+        " | front of 1, best compromise 0.2500, 9.0000 (trial 0)",
+        "[2] trial 1 completed, 1 epoch | score 0.7500, 2000 | lr=0.2 | trained"
+        " | front of 1, best compromise 0.2500, 9.0000 (trial 0)",
+        "[3] trial 2 failed, 0 epochs | score - | lr=0.3 | why"
+        " | front of 1, best compromise 0.2500, 9.0000 (trial 0)",
+    ]

@@ -13,6 +13,7 @@ from lightning_tune.track.plaintext import (
     is_unicode,
     number,
     progress,
+    scores,
     size,
     spent,
     step,
@@ -105,6 +106,10 @@ def test_size(count: float, text: str) -> None:
 )
 def test_duration_range(low: float, high: float, text: str) -> None:
     assert duration_range(low, high) == text
+
+
+def test_scores_of_several_objectives_stand_side_by_side() -> None:
+    assert [scores(values) for values in ([0.5], [0.5, 1234.0], [])] == ["0.5000", "0.5000, 1234", "-"]
 
 
 def test_epochs() -> None:

@@ -82,7 +82,7 @@ def test_nothing_has_happened_yet(story: ModuleType) -> None:
     console = Console(file=io.StringIO(), width=80)
     console.print(board.render(Tally(max_trials=None), width=80, rows=12))
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "score" in text
+    assert "a, b" in text
     assert "best: none so far" in text
     assert "0 trials · 0 epochs" in text
 
@@ -100,3 +100,31 @@ def test_the_column_of_steps_is_named_after_what_is_spent(story: ModuleType) -> 
     assert header.split()[2] == "data"
     assert "12.5%/25%" in row
     assert "0.125 full trainings" in progress
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_several_objectives_share_a_column_and_the_front_has_stars(story: ModuleType, width: int) -> None:
+    tally = Tally(max_trials=10)
+    tale = story.Story(tally.update, objective=story.SEVERAL)
+    for trial, values in enumerate([(0.25, 9.0), (0.5, 3.0), (0.75, 5.0)]):
+        tale.run(trial, [values])
+    board = Board(space=story.Space(), objective=story.SEVERAL, max_epochs=4)
+    console = Console(file=io.StringIO(), width=width, markup=False, color_system=None)
+    console.print(board.render(tally, width=width, rows=12))
+    header, *rows, best, _ = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert "val_loss, size" in header
+    assert [row.split()[0] for row in rows] == ["★", "★", "2"]
+    assert "0.5000, 3.0000" in rows[1]
+    assert best.startswith("front of 2 · best compromise 0.2500, 9.0000 · trial 0 · lr=")
+
+
+def test_a_callable_score_of_several_monitors_is_a_score(story: ModuleType) -> None:
+    objective = Objective.of(["val_loss", "size"], score=sum)
+    tally = Tally(max_trials=10)
+    story.Story(tally.update, objective=objective).run(0, [(0.25, 9.0)])
+    board = Board(space=story.Space(), objective=objective, max_epochs=4)
+    console = Console(file=io.StringIO(), width=120, markup=False, color_system=None)
+    console.print(board.render(tally, width=120, rows=12))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.split()[4] == "score"
+    assert "9.2500" in text

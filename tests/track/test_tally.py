@@ -142,3 +142,24 @@ def test_where_each_leg_trains_anew_all_of_them_count(
     late = Tally(max_trials=None, budget=budget)
     late.update(story.LegStarted(trial=0, leg=3, budget=2.0, time=tale.time), tale.history)
     assert tally.spent == late.spent == spent
+
+
+def test_several_objectives_have_a_front(story: ModuleType) -> None:
+    tally = Tally(max_trials=None)
+    tale = story.Story(tally.update, objective=story.SEVERAL)
+    for trial, values in enumerate([(0.0, 9.0), (1.0, 3.0), (5.0, 0.0), (6.0, 4.0)]):
+        tale.run(trial, [values])
+    assert [trial.number for trial in tally.front] == [0, 1, 2]
+    assert tally.best is not None
+    assert tally.best.number == 1
+    assert [trial.number for trial in tally.leaders] == [0, 2, 1, 3]
+    tale.run(4, [(0.0, 0.0)], state="failed")
+    assert tally.best.number == 1
+    tale.begin(5)
+    tale.report(5, [(0.0, 0.0)])
+    tale.pause(5)
+    assert [trial.number for trial in tally.front] == [5]
+    late = Tally(max_trials=None)
+    tale.listener = late.update
+    tale.begin(6)
+    assert [trial.number for trial in late.front] == [5]

@@ -81,3 +81,15 @@ def test_event_files_hold_metrics_and_the_outcome_as_text(tmp_path: Path, tiny: 
     text = events.Tensors("tune/outcome/text_summary")[0].tensor_proto.string_val[0].decode()
     assert '"tune/reason": "rung 2: 5th of 9"' in text
     assert (info.folder / "tensorboard" / "hparams.yaml").is_file()
+
+
+def test_several_objectives_are_a_column_each(tmp_path: Path, tiny: ModuleType) -> None:
+    loggers = TrialLoggers("tensorboard", package=lightning.pytorch, sweep="digits", root=tmp_path)
+    info = tiny.info(tmp_path, 0)
+    with quiet(lightning.pytorch):
+        opened = loggers.open(info)
+        outcome = tiny.done(score=None, scores={"val_loss": 0.5, "size": 9.0})
+        loggers.close(opened, info, outcome)
+    _, groups = _tab(tmp_path)
+    found = {value.name.tag: value.value for group in groups.values() for value in group.metric_values}
+    assert found == {"tune/score/val_loss": 0.5, "tune/score/size": 9.0}

@@ -1,9 +1,11 @@
-"""Report the monitor of every validation, and keep the weights of the best one. This callback comes last.
+"""Report the monitors of every validation, and keep the weights of the best one. This callback comes last.
 
 The monitor may be logged in validation, or in training for whole epochs, as late as in the module's own
 `on_train_epoch_end`; where it is first measured is where it is read (`measuring.py`).
 """
 
+import math
+from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -83,19 +85,23 @@ class ReportingHooks:
             return
         values = tuple(logged[name] for name in self.leg.objective.monitor)
         # before the report: a `score=` that raises fails the trial alone
-        cost = self.leg.objective.cost(values)
+        costs = self.leg.objective.costs(values)
         step = self.leg.progress.report(trainer, epochs)
         self.leg.report(step, values, logged)
-        self._keep_best(module, cost, step, epochs)
+        self._keep_best(module, costs, step, epochs)
         if self.leg.ending == "stop":
             stop_training(trainer)
 
-    def _keep_best(self, module: Any, cost: float, step: float, epochs: float) -> None:
-        """Clone the weights of the epoch that is the trial's score, into memory."""
-        improved = self.best_cost is None or cost < self.best_cost or self.leg.objective.score == "last"
-        if not improved or cost == float("inf"):
+    def _keep_best(self, module: Any, costs: Sequence[float], step: float, epochs: float) -> None:
+        """Clone the weights of the epoch that is the trial's score, into memory.
+
+        The last one that is finite where it is the last that counts, as it is with several objectives.
+        """
+        newest = self.leg.objective.score == "last" or not self.leg.objective.scalar
+        improved = newest or self.best_cost is None or costs[0] < self.best_cost
+        if not improved or not all(map(math.isfinite, costs)):
             return
-        self.best_cost, self.best_step, self.best_epoch = cost, step, epochs
+        self.best_cost, self.best_step, self.best_epoch = costs[0], step, epochs
         state = module.state_dict() if self.leg.scored is None else self.leg.scored
         if self.weights is None or self.weights.keys() != state.keys():
             self.weights = {name: _copy(value) for name, value in state.items()}

@@ -20,6 +20,8 @@ class Keeper:
         journal: the sweep's events.
         files: the sweep's folder.
         keep: how many of the best trials keep their best weights and their last state once they have ended.
+            With several objectives these are trials of the best fronts, and the whole of the first at least:
+            every trial of the result's front has its weights, unless none at all are kept (0).
     """
 
     journal: Journal
@@ -46,7 +48,7 @@ class Keeper:
 
     def keeps(self, trial: int) -> bool:
         """Return whether a trial is now among the best of the sweep."""
-        return trial in self._kept()
+        return trial in self._kept(trial)
 
     def outdate(self, trial: Trial) -> None:
         """Delete what a trial no longer needs whose leg is over, where the next one trains anew.
@@ -96,11 +98,29 @@ class Keeper:
                 if trial.number not in kept or (saved.kind == "pause" and len(trial.checkpoints) > 1):
                     self._delete(saved)
 
-    def _kept(self) -> set[int]:
-        """The best trials, and with repeats those that may become so when their siblings have ended."""
+    def _kept(self, ending: int | None = None) -> set[int]:
+        """The best trials, and with repeats those that may become so when their siblings have ended.
+
+        Args:
+            ending: a trial that is about to end.
+        """
         history = self.journal.history
-        wanted = history.leaders(self.keep) + (history.contenders() if self.keep else [])
-        return {trial.number for trial in wanted}
+        if not self.keep:
+            return set()
+        leading = history.leaders(self.keep) if history.objective.scalar else self._leading(ending)
+        return {trial.number for trial in [*leading, *history.contenders()]}
+
+    def _leading(self, ending: int | None) -> list[Trial]:
+        """The trials of the first front, and of the next ones as far as there is room.
+
+        Among those that have ended: one that trains on may lose, by its last report, what it has now, and is
+        to displace nobody before.
+        """
+        history = self.journal.history
+        own = None if ending is None else history.trials[ending].group
+        fronts = history.fronts(group for group in history.groups if group.ended or group.number == own)
+        wanted = [group.best_member for front in fronts for group in front]
+        return wanted[: max(self.keep, len(fronts[0]) if fronts else 0)]
 
     def _delete(self, saved: CheckpointSaved) -> None:
         self.journal.record(CheckpointDeleted(trial=saved.trial, path=saved.path, time=time.time()))

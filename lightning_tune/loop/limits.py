@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from lightning_tune.core.history import History
+from lightning_tune.core.objective import Objective
 from lightning_tune.errors import ArgumentError
 
 _COUNTED: WeakKeyDictionary[History, dict[tuple[float, float], tuple[int, float, int]]] = WeakKeyDictionary()
@@ -19,6 +20,8 @@ Duration: TypeAlias = float | int | timedelta | str | Mapping[str, int]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """What ends a sweep. None is no limit.
+
+    A target and patience compare trials by one number, and there is none with several objectives.
 
     Attributes:
         max_trials: configurations in all, over every call of `fit`; failed ones count.
@@ -64,6 +67,20 @@ class Limits:
             min_delta=float(min_delta),
         )
 
+    def check(self, objective: Objective) -> None:
+        """See that trials have the one number that some limits stand on.
+
+        Raises:
+            ArgumentError: there are several objectives, and a target or patience was given.
+        """
+        for name, limit in (("target", self.target), ("patience", self.patience)):
+            if limit is not None and not objective.scalar:
+                raise ArgumentError(
+                    f"`{name}={limit!r}` needs one number a trial, but `monitor` names "
+                    f"{len(objective.monitor)} metrics: pass `score=` a callable that makes one number of "
+                    "their values (lower is better), or end the sweep by `max_trials=` or `max_time=`."
+                )
+
     def over(self, history: History, elapsed_s: float, full_budget: float = 0.0) -> str | None:
         """Return the limit that ends the sweep, in words, or None.
 
@@ -75,7 +92,7 @@ class Limits:
         """
         if self.out_of_time(elapsed_s):
             return f"max_time of {timedelta(seconds=self.max_time_s or 0.0)} is over"
-        best = history.best_group
+        best = None if self.target is None else history.best_group
         if best is not None and self.meets_target(history, best.cost):
             return f"target {self.target:g} reached: {history.objective.value(best.cost):g}"
         if self.patience is not None:

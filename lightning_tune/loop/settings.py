@@ -25,7 +25,7 @@ from lightning_tune.loop.opening import OpenSweep, open_sweep
 from lightning_tune.loop.result import Result
 from lightning_tune.loop.session import open_session
 from lightning_tune.schedule import Scheduler
-from lightning_tune.search import Searcher
+from lightning_tune.search import OneAtATimeSearch, Searcher
 from lightning_tune.store import Store
 
 Score: TypeAlias = Literal["best", "last"] | Callable[[tuple[float, ...]], float]
@@ -42,7 +42,7 @@ class SweepSettings:
         seed: what all randomness derives from.
         constraint: `config -> bool`, or None.
         budget: what trials spend.
-        keep_checkpoints: how many of the best trials keep theirs.
+        keep_checkpoints: how many of the best trials keep theirs; with several objectives at least the front.
         max_failures: how many trials may raise; None is the larger of 3 and a tenth of `max_trials`.
         amend: accept another space on resume.
         overwrite: delete a sweep of the same name first.
@@ -94,11 +94,6 @@ class SweepSettings:
             SpaceError: a space that is empty or wrong.
         """
         objective = Objective.of(monitor, mode, score)
-        if not objective.scalar:
-            raise ArgumentError(
-                f"`monitor` names {len(objective.monitor)} metrics: pass `score=` a callable that "
-                "makes one number of their values (lower is better)."
-            )
         for sentence in objective.suspicions():
             warnings.warn(sentence, stacklevel=4)
         searcher, scheduler = search_and_schedule(search, schedule)
@@ -111,6 +106,12 @@ class SweepSettings:
                 f"`repeats` must be 1 with {type(scheduler).__name__}, which compares trials while they "
                 f"train, got {repeats}."
             )
+        if isinstance(searcher, OneAtATimeSearch) and not objective.scalar:
+            raise ArgumentError(
+                "`search=OneAtATimeSearch` tells how one score changes with each argument, but `monitor` "
+                f"names {len(objective.monitor)} metrics: pass `score=` a callable that makes one number of "
+                "their values (lower is better), or use another search."
+            )
         if searcher.waits and scheduler.pauses:
             raise ArgumentError(
                 f"`search={type(searcher).__name__}` waits for its trials to end, and under "
@@ -118,18 +119,16 @@ class SweepSettings:
                 "search, or no schedule."
             )
         FailurePolicy.of(max_failures, max_trials)
+        limits = Limits.of(
+            max_trials=max_trials, max_time=max_time, target=target, patience=patience, min_delta=min_delta
+        )
+        limits.check(objective)
         return cls(
             space=space if isinstance(space, Space) else Space(space),
             objective=objective,
             search=searcher,
             schedule=scheduler,
-            limits=Limits.of(
-                max_trials=max_trials,
-                max_time=max_time,
-                target=target,
-                patience=patience,
-                min_delta=min_delta,
-            ),
+            limits=limits,
             repeats=repeats,
             seed=whole("seed", seed, 0),
             constraint=constraint,

@@ -202,3 +202,24 @@ def test_a_module_that_logs_nothing_is_told_how():
 def test_several_monitors_are_one_report():
     reports, *_ = fit(["val_acc", "val_loss"], ["max", "min"], score=lambda values: values[1])
     assert all(len(values) == 2 for _, values, _ in reports)
+
+
+def test_with_several_objectives_the_weights_kept_are_those_of_the_last_finite_report():
+    class Tricky(Tiny):
+        def on_validation_epoch_end(self):
+            self.log("trap", [1.0, 5.0, float("nan")][self.current_epoch])
+
+    seen = []
+
+    class Watched(Tricky):
+        def on_train_epoch_end(self):
+            seen.append({name: value.clone() for name, value in self.state_dict().items()})
+
+    _, reporting, *_ = fit(["val_loss", "trap"], "min", model=Watched(), num_sanity_val_steps=0)
+    assert reporting.best_step == 2
+    assert all(torch.equal(reporting.weights[name], value) for name, value in seen[1].items())
+
+
+def test_every_monitor_of_several_must_be_logged():
+    with pytest.raises(MonitorError, match="`monitor='latency'` was never logged"):
+        fit(["val_loss", "latency"], "min")

@@ -9,15 +9,19 @@ from lightning_tune.loop.keeping import Keeper, newest_checkpoint
 from lightning_tune.store import MemoryStore
 
 
-@pytest.fixture
-def keeper(tmp_path):
+def keeper_of(folder, monitor, keep, repeats=1):
     store = MemoryStore()
     store.create("s", {}, 0.0)
-    journal = Journal(name="s", store=store, history=History(Objective.of("loss")))
-    return Keeper(journal=journal, files=SweepFiles(tmp_path), keep=2)
+    journal = Journal(name="s", store=store, history=History(Objective.of(monitor), repeats))
+    return Keeper(journal=journal, files=SweepFiles(folder), keep=keep)
 
 
-def trial(keeper, number, value):
+@pytest.fixture
+def keeper(tmp_path):
+    return keeper_of(tmp_path, "loss", 2)
+
+
+def trial(keeper, number, *values):
     keeper.journal.record(
         TrialStarted(
             trial=number,
@@ -29,7 +33,7 @@ def trial(keeper, number, value):
             time=0.0,
         ),
         LegStarted(trial=number, leg=0, budget=9.0, time=0.0),
-        Reported(number, 0, 1.0, (value,), 0.0),
+        Reported(number, 0, 1.0, values, 0.0),
     )
 
 
@@ -93,3 +97,34 @@ def test_a_failed_trial_keeps_nothing(keeper):
     end(keeper, 0, "failed")
     assert files(keeper) == []
     assert keeper.journal.history.with_checkpoints == []
+
+
+FRONTS = [(1.0, 4.0), (2.0, 2.0), (3.0, 3.0), (4.0, 1.0), (5.0, 5.0)]
+
+
+@pytest.mark.parametrize(("keep", "kept"), [(0, []), (1, [0, 1, 3]), (4, [0, 1, 2, 3]), (9, [0, 1, 2, 3, 4])])
+def test_with_several_objectives_the_whole_front_keeps_its_files(tmp_path, keep, kept):
+    keeper = keeper_of(tmp_path, ["loss", "size"], keep)
+    for number, values in enumerate(FRONTS):
+        trial(keeper, number, *values)
+        save(keeper, number, "best", 1.0)
+        assert keeper.keeps(number) == (number in kept)
+        end(keeper, number)
+    assert files(keeper) == [f"trials/{number}/best-1.0" for number in kept]
+
+
+def test_one_that_still_trains_displaces_nobody_on_the_front(tmp_path):
+    """What it is now it may not stay: with several objectives its last report counts."""
+    keeper = keeper_of(tmp_path, ["loss", "size"], 1)
+    trial(keeper, 0, 2.0, 2.0)
+    trial(keeper, 1, 1.0, 1.0)
+    save(keeper, 0, "best", 1.0)
+    assert keeper.keeps(0)
+    end(keeper, 0)
+    assert files(keeper) == ["trials/0/best-1.0"]
+    keeper.journal.record(Reported(1, 0, 2.0, (9.0, 1.0), 0.0))
+    save(keeper, 1, "best", 2.0)
+    assert keeper.keeps(1)
+    end(keeper, 1)
+    assert files(keeper) == ["trials/0/best-1.0", "trials/1/best-2.0"]
+    assert [group.number for group in keeper.journal.history.front] == [0, 1]

@@ -111,3 +111,22 @@ def test_patience_counts_configurations_without_improvement(scores, min_delta, w
     assert limits(patience=without + 1, min_delta=min_delta).over(history, 0) is None
     if without:
         assert f"last {without} trials" in limits(patience=without, min_delta=min_delta).over(history, 0)
+
+
+def test_a_target_and_patience_need_one_number_a_trial():
+    several, one = Objective.of(["loss", "size"]), Objective.of(["loss", "size"], score=sum)
+    given = {"max_trials": 3, "max_time": None, "target": None, "patience": None, "min_delta": 0.1}
+    Limits.of(**given).check(several)
+    for name in ("target", "patience"):
+        limits = Limits.of(**{**given, name: 2})
+        limits.check(one)
+        with pytest.raises(
+            ArgumentError, match=f"`{name}=2` needs one number a trial, but `monitor` names 2"
+        ):
+            limits.check(several)
+
+
+def test_with_several_objectives_the_other_limits_hold():
+    history = History(Objective.of(["loss", "size"]))
+    assert Limits(max_trials=3).over(history, 5.0) is None
+    assert Limits(max_time_s=4.0).over(history, 5.0) == "max_time of 0:00:04 is over"

@@ -98,7 +98,10 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
     ) -> None:
         super().__init__()
         if not isinstance(monitor, str):
-            raise ArgumentError(f"`monitor` must be the name of one metric, got {monitor!r}.")
+            raise ArgumentError(
+                f"`monitor` must be the name of one metric, got {monitor!r}. To compare by several, log one "
+                "number that you make of them, or use TuneLoop, which takes a list."
+            )
         if store is not None and not isinstance(store, str | Path):
             raise ArgumentError(f"`store` must be a path or URL, or None, got {type(store).__name__}.")
         check_eta(eta)

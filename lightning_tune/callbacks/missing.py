@@ -11,21 +11,16 @@ from lightning_tune.errors import ArgumentError, MonitorError
 
 
 def never_logged(trainer: Any, watch: Watch) -> MonitorError:
-    """Return the error for a monitor that had its chance: what is logged, and what may be meant."""
+    """Return the error for a monitor that had its chance: what is logged, and what may be meant.
+
+    Of several that are missing one is explained, and the others are named.
+    """
     of_steps = steps_only(trainer)
     missing = [name for name in watch.monitors if name not in watch.sources]
     name = next((name for name in missing if name in of_steps), missing[0])
-    whole = sorted(numbers(trainer.callback_metrics).keys() - of_steps.keys())
-    if name in of_steps:
-        return MonitorError(f"`monitor={name!r}` {_batch_value(name, of_steps[name])}{_whole(whole)}")
-    if name in whole:
-        return MonitorError(
-            f"`monitor={name!r}` is in `trainer.callback_metrics`, but was not logged in this fit: use "
-            f"`self.log({name!r}, ...)`."
-        )
-    near = difflib.get_close_matches(name, whole, 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return MonitorError(f"`monitor={name!r}` was never logged.{_there(whole, of_steps)}{hint}")
+    others = [repr(other) for other in missing if other != name]
+    also = f" Of `monitor`, {', '.join(others)} has no value either." if others else ""
+    return MonitorError(_why(trainer, name, of_steps) + also)
 
 
 def no_value(trainer: Any, watch: Watch, leg: Leg) -> MonitorError:
@@ -59,6 +54,20 @@ def check_validations(trainer: Any, monitor: str, rungs: Sequence[float], last: 
             f"and the first validation at or past epoch {rungs[0]:g} comes after epoch {first:g}, when "
             f"training is over ({last:g}): no run would ever be stopped. Validate more often."
         )
+
+
+def _why(trainer: Any, name: str, of_steps: dict[str, str | None]) -> str:
+    whole = sorted(numbers(trainer.callback_metrics).keys() - of_steps.keys())
+    if name in of_steps:
+        return f"`monitor={name!r}` {_batch_value(name, of_steps[name])}{_whole(whole)}"
+    if name in whole:
+        return (
+            f"`monitor={name!r}` is in `trainer.callback_metrics`, but was not logged in this fit: use "
+            f"`self.log({name!r}, ...)`."
+        )
+    near = difflib.get_close_matches(name, whole, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"`monitor={name!r}` was never logged.{_there(whole, of_steps)}{hint}"
 
 
 def _batch_value(name: str, whole: str | None) -> str:

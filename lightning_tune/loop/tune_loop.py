@@ -44,8 +44,11 @@ class TuneLoop:
         space: a `Space`, or the dictionary that makes one: key to `Float`, `Int`, `Choice` or a constant. A
             key without a prefix is an argument of the LightningModule, `data.` of the datamodule, `trainer.`
             of the Trainer.
-        monitor: the metric to optimise, as the module logs it.
-        mode: "min" or "max".
+        monitor: the metric to optimise, as the module logs it; or a list of them. Several are optimised side
+            by side: the result has a front of trials of which none is better than another in all of them
+            (`result.front`), rungs rank by who dominates whom, and a trial stands by its last report, since
+            the values of one epoch belong together.
+        mode: "min" or "max", one for all monitors or one for each.
         search: a word ("auto", "bayesian", "tpe", "annealing", "genetic", "random", "grid", "one_at_a_time")
             or a `Searcher`; "auto" is `AutoSearch`. "hyperband" and "asha" stand for random search under
             that schedule, "bohb" for TPE under Hyperband.
@@ -55,7 +58,8 @@ class TuneLoop:
             the schedule needs.
         max_time: how long this call may take: seconds, a timedelta, "DD:HH:MM:SS" or {"hours": 1}. The
             running trial is then paused at the end of its epoch, and goes on in the next call.
-        target: a score at which the sweep ends.
+        target: a score at which the sweep ends. Like `patience` not with several objectives, unless `score`
+            makes one number of them.
         patience: configurations in a row that may end without an improvement of more than `min_delta`.
         min_delta: how much better an improvement must be.
         repeats: train each configuration under that many seeds; its score is their mean.
@@ -65,7 +69,8 @@ class TuneLoop:
         workers: 1 (more are not available yet).
         executor: where trials run; None is this process.
         devices_per_trial: 1 or None.
-        score: "best" (a trial's best report), "last", or a callable `(values) -> float`, lower is better.
+        score: "best" (a trial's best report), "last", or a callable `(values) -> float`, lower is better,
+            which makes one objective of several monitors.
         budget: what grows from rung to rung of a schedule: "epochs" (a trial trains on from its checkpoint),
             "data" (a fraction of the training set) or "model.<argument>" (an integer argument of the module);
             with the latter two a trial trains anew at each rung.
@@ -79,7 +84,8 @@ class TuneLoop:
         store: a path or URL of a database; None is `<root_dir>/<name>/sweep.db`.
         root_dir: the folder that sweeps are made in.
         name: the sweep's name. With a name that is there the sweep is resumed; None makes a fresh one.
-        keep_checkpoints: how many of the best trials keep their checkpoints.
+        keep_checkpoints: how many of the best trials keep their checkpoints; with several objectives the
+            whole front does in any case, unless it is 0.
         checkpoint_every_s: seconds between two saves of a running trial.
         max_failures: how many trials may raise before the sweep ends; None is the larger of 3 and a tenth of
             `max_trials`.

@@ -622,7 +622,10 @@ def test_two_of_them_on_one_trainer(place):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"monitor": ["a", "b"]}, "`monitor` must be the name of one metric, got ['a', 'b']"),
+        (
+            {"monitor": ["a", "b"]},
+            "`monitor` must be the name of one metric, got ['a', 'b']. To compare by several",
+        ),
         ({"monitor": ""}, "`monitor` must name a metric"),
         ({"mode": "up"}, "`mode` must be 'min' or 'max', got 'up'"),
         ({"eta": 1}, "`eta` must be a number of at least 2"),

@@ -221,5 +221,10 @@ def test_with_several_objectives_the_weights_kept_are_those_of_the_last_finite_r
 
 
 def test_every_monitor_of_several_must_be_logged():
-    with pytest.raises(MonitorError, match="`monitor='latency'` was never logged"):
+    with pytest.raises(MonitorError, match="`monitor='latency'` was never logged") as raised:
         fit(["val_loss", "latency"], "min")
+    assert "no value either" not in str(raised.value)
+    with pytest.raises(
+        MonitorError, match=r"'latency'` was never .* Of `monitor`, 'size' has no value either"
+    ):
+        fit(["latency", "val_loss", "size"], "min")

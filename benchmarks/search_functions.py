@@ -94,4 +94,4 @@ def mixed(config: dict[str, Any]) -> float:
     smooth = 4 * (config["x"] - 0.3 - kind / 2) ** 2 + 0.5 * math.sin(3 * config["y"]) ** 2
     other = (config["z"] - 0.7) ** 2 * (2.0 if config["kind"] == "a" else 0.5)
     counted = ((config["n"] - 7) / 10) ** 2
-    return smooth + other + counted + 0.5 * kind + (0.0 if config["flag"] else 0.2)
+    return float(smooth + other + counted + 0.5 * kind + (0.0 if config["flag"] else 0.2))

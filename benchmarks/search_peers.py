@@ -1,4 +1,4 @@
-"""The other libraries: `method(run, trials)` proposes so many configurations and evaluates them with `run`.
+"""The other libraries: each `search(run, trials)` proposes configurations and evaluates them with `run`.
 
 Each is set up as its documentation says for the problem at hand: conditional spaces as the library supports
 them, noise announced where there is a way to, default settings otherwise.
@@ -9,34 +9,17 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from search_problems import Config
-from search_runs import Run
+from search_runs import Method, Run
 
 from lightning_tune import Choice, Float, Int, Space
 
 Spec = Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Peer:
-    """A library's method.
-
-    Attributes:
-        packages: whose versions are recorded.
-        slow: it takes more than 0.1 s a suggestion: 5 seeds and at most 100 trials.
-        told: it plans for the number of trials that it is given, so each budget needs a run of its own.
-    """
-
-    name: str
-    method: Callable[[Run, int], None]
-    packages: tuple[str, ...]
-    slow: bool = False
-    told: bool = False
 
 
 def random_search(run: Run, trials: int) -> None:
@@ -102,7 +85,7 @@ def smac(run: Run, trials: int) -> None:
             deterministic=not run.problem.noise,
             n_trials=trials,
             seed=run.seed,
-            output_directory=folder,
+            output_directory=Path(folder),
         )
         facade = library.HyperparameterOptimizationFacade(
             scenario,
@@ -181,7 +164,7 @@ def _ax_parameters(space: Space) -> list[Any]:
 
 def hyperopt_tpe(run: Run, trials: int) -> None:
     """Hyperopt's TPE, one parameter at a time."""
-    import hyperopt
+    import hyperopt  # type: ignore[import-untyped]
 
     with _quietly():
         hyperopt.fmin(
@@ -197,7 +180,7 @@ def hyperopt_tpe(run: Run, trials: int) -> None:
 def _expressions(spec: Spec) -> dict[str, Any]:
     """Return hyperopt's expressions; a choice yields a dictionary of its option and what is below it."""
     from hyperopt import hp
-    from hyperopt.pyll import scope
+    from hyperopt.pyll import scope  # type: ignore[import-untyped]
 
     built: dict[str, Any] = {}
     for key, axis in spec.items():
@@ -220,7 +203,7 @@ def _expressions(spec: Spec) -> dict[str, Any]:
 
 def nevergrad(run: Run, trials: int) -> None:
     """Nevergrad's NGOpt, which picks a method by dimension, kinds, noise and the number of trials."""
-    import nevergrad as library
+    import nevergrad as library  # type: ignore[import-untyped]
 
     with _quietly():
         parametrization = library.p.Dict(**_parameters(run.problem.space.spec))
@@ -306,14 +289,14 @@ def _quietly() -> Iterator[None]:
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer(name="ax", method=ax, packages=("ax-platform", "botorch", "gpytorch", "torch"), slow=True),
-        Peer(name="optuna_gp", method=optuna_gp, packages=("optuna", "torch", "scipy")),
-        Peer(name="optuna_tpe", method=optuna_tpe, packages=("optuna",)),
-        Peer(
-            name="smac", method=smac, packages=("smac", "ConfigSpace", "scikit-learn"), slow=True, told=True
+        Method(name="ax", search=ax, packages=("ax-platform", "botorch", "gpytorch", "torch"), slow=True),
+        Method(name="optuna_gp", search=optuna_gp, packages=("optuna", "torch", "scipy")),
+        Method(name="optuna_tpe", search=optuna_tpe, packages=("optuna",)),
+        Method(
+            name="smac", search=smac, packages=("smac", "ConfigSpace", "scikit-learn"), slow=True, told=True
         ),
-        Peer(name="nevergrad", method=nevergrad, packages=("nevergrad", "cma"), told=True),
-        Peer(name="hyperopt", method=hyperopt_tpe, packages=("hyperopt",)),
-        Peer(name="random", method=random_search, packages=("numpy",)),
+        Method(name="nevergrad", search=nevergrad, packages=("nevergrad", "cma"), told=True),
+        Method(name="hyperopt", search=hyperopt_tpe, packages=("hyperopt",)),
+        Method(name="random", search=random_search, packages=("numpy",)),
     )
 }

@@ -6,22 +6,23 @@ python benchmarks/search_rows.py ax smac    # what their files lack, seed by see
 import argparse
 import csv
 import itertools
+import multiprocessing
 import os
 import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from recording import RESULTS, environment  # noqa: E402
-from search_peers import PEERS, Peer  # noqa: E402
-from search_problems import PROBLEMS, Problem  # noqa: E402
-from search_runs import COUNTS, Run  # noqa: E402
+from search_ours import OURS  # noqa: E402
+from search_peers import PEERS  # noqa: E402
+from search_problems import PROBLEMS  # noqa: E402
+from search_runs import COUNTS, Method  # noqa: E402
 
 FOLDER = RESULTS / "search_quality"
-BUDGETS = (30, 100, 200)
-SEEDS, SLOW_SEEDS = 10, 5
+METHODS = OURS | PEERS
 COLUMNS = (
     "problem",
     "seed",
@@ -33,16 +34,13 @@ COLUMNS = (
     "versions",
 )
 Row = dict[str, Any]
-
-
-def path_of(name: str) -> Path:
-    """Return where the rows of a method are."""
-    return FOLDER / f"{name}.csv"
+Place = tuple[str, int]
+"""A problem's name and a seed."""
 
 
 def read_rows(name: str) -> list[Row]:
     """Return the rows of a method, oldest first; none if there is no file."""
-    path = path_of(name)
+    path = FOLDER / f"{name}.csv"
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -51,7 +49,7 @@ def read_rows(name: str) -> list[Row]:
 
 def append_row(name: str, row: Row) -> None:
     """Add a row at the end of a method's file."""
-    path = path_of(name)
+    path = FOLDER / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
     with path.open("a", encoding="utf-8", newline="") as file:
@@ -61,60 +59,54 @@ def append_row(name: str, row: Row) -> None:
         writer.writerow(row)
 
 
-def measured(
-    method: Callable[[Run, int], None], problem: Problem, seed: int, trials: int, *, told: bool
-) -> Row:
-    """Run a method on a problem; one that plans for its number of trials has a run a budget.
-
-    The time of a suggestion is that of the longest run.
-    """
-    row: Row = {"problem": problem.name, "seed": seed, "trials": trials}
-    done = 0
-    for budget in (b for b in BUDGETS if b <= trials and (told or b == trials)):
-        run = Run(problem, seed)
-        method(run, budget)
-        row |= run.columns(tuple(count for count in COUNTS if done < count <= budget))
-        row["ms_per_suggestion"] = f"{run.ms_per_suggestion:.4g}"
-        done = budget
-    return row
-
-
-def fill(peer: Peer, problems: Sequence[Problem], seeds: Sequence[int]) -> list[str]:
-    """Measure what a peer's file lacks, all problems of a seed before the next; return where it raised."""
-    there = {(row["problem"], int(row["seed"])) for row in read_rows(peer.name)}
-    where = {name: text for name, text in environment(peer.packages).items() if name in COLUMNS}
-    trials = BUDGETS[1] if peer.slow else BUDGETS[-1]
+def fill(method: Method, seeds: int | None = None, processes: int = 1) -> list[str]:
+    """Measure what a method's file lacks, all problems of a seed before the next; return where it raised."""
+    there = {(row["problem"], int(row["seed"])) for row in read_rows(method.name)}
+    wanted = [(problem, seed) for seed in range(seeds or method.seeds) for problem in PROBLEMS]
+    where = {name: text for name, text in environment(method.packages).items() if name in COLUMNS}
     raised = []
-    for seed, problem in itertools.product(seeds, problems):
-        if (problem.name, seed) in there:
-            continue
-        print(f"{peer.name}, seed {seed}, {problem.name}: ", end="", flush=True)
-        try:
-            row = measured(peer.method, problem, seed, trials, told=peer.told)
-        except Exception:  # a library's own; its other rows can still be had
-            raised.append(f"{peer.name}, seed {seed}, {problem.name}:\n{traceback.format_exc()}")
-            print("raised", flush=True)
+    missing = [place for place in wanted if place not in there]
+    for row in measured(method, missing, method.budgets, processes):
+        if "raised" in row:
+            raised.append(row["raised"])
         else:
-            append_row(peer.name, {**row, **where})
-            print(f"{row['ms_per_suggestion']} ms", flush=True)
+            append_row(method.name, {**row, **where})
+        print(f"{method.name}: {list(row.values())[0]}, seed {row['seed']}", flush=True)
     return raised
 
 
+def measured(
+    method: Method, places: Sequence[Place], budgets: tuple[int, ...], processes: int = 1
+) -> Iterator[Row]:
+    """Yield a row a place as they come; of a run that raised, the traceback under "raised"."""
+    if processes == 1:
+        yield from (_measured(method.name, place, budgets) for place in places)
+        return
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        futures: list[Future[Row]] = [pool.submit(_measured, method.name, place, budgets) for place in places]
+        yield from (future.result() for future in as_completed(futures))
+
+
+def _measured(name: str, place: Place, budgets: tuple[int, ...]) -> Row:
+    problem, seed = place
+    try:
+        return METHODS[name].measure(PROBLEMS[problem], seed, budgets)
+    except Exception:  # a library's own; its other rows can still be had
+        return {"problem": problem, "seed": seed, "raised": f"{name}, {place}:\n{traceback.format_exc()}"}
+
+
 def main() -> None:
-    """Measure the peers that are named."""
+    """Measure the methods that are named."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("peers", nargs="+", choices=list(PEERS))
-    parser.add_argument("--seeds", type=int, help=f"{SEEDS}, or {SLOW_SEEDS} for a slow peer")
+    parser.add_argument("methods", nargs="+", choices=list(METHODS))
+    parser.add_argument("--seeds", type=int, help="10, or 5 for a slow method")
+    parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args()
-    raised = []
-    for name in args.peers:
-        peer = PEERS[name]
-        seeds = args.seeds or (SLOW_SEEDS if peer.slow else SEEDS)
-        raised += fill(peer, list(PROBLEMS.values()), range(seeds))
-    if raised:
-        raise SystemExit("\n".join(raised))
+    raised = itertools.chain(*(fill(METHODS[name], args.seeds, args.processes) for name in args.methods))
+    if text := "\n".join(raised):
+        raise SystemExit(text)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ it is judged by its value without noise.
 
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from search_problems import Config, Problem
 
+BUDGETS = (30, 100, 200)
 COUNTS = (10, 20, 30, 50, 70, 100, 150, 200)
 
 
@@ -59,3 +61,45 @@ class Run:
     def columns(self, counts: tuple[int, ...]) -> dict[str, Any]:
         """Return the incumbent's value at each of these numbers of trials."""
         return {f"best_{count}": f"{self.incumbent(count):.10g}" for count in counts}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A way to search.
+
+    Attributes:
+        search: `(run, trials)`: proposes so many configurations and has the run evaluate each.
+        packages: whose versions are recorded.
+        slow: it takes more than 0.1 s a suggestion: 5 seeds and at most 100 trials.
+        told: it plans for the number of trials that it is given, so each budget needs a run of its own.
+    """
+
+    name: str
+    search: Callable[[Run, int], None]
+    packages: tuple[str, ...]
+    slow: bool = False
+    told: bool = False
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds it is run under."""
+        return 5 if self.slow else 10
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """The numbers of trials that it is run for."""
+        return tuple(budget for budget in BUDGETS if budget <= (100 if self.slow else 200))
+
+    def measure(self, problem: Problem, seed: int, budgets: tuple[int, ...]) -> dict[str, Any]:
+        """Run it and return a row; the time of a suggestion is that of the longest run."""
+        row: dict[str, Any] = {"problem": problem.name, "seed": seed, "trials": budgets[-1]}
+        done = 0
+        for budget in budgets if self.told else budgets[-1:]:
+            run = Run(problem, seed)
+            self.search(run, budget)
+            if len(run.values) < budget:
+                raise RuntimeError(f"{self.name} on {problem.name}: {len(run.values)} of {budget} trials")
+            row |= run.columns(tuple(count for count in COUNTS if done < count <= budget))
+            row["ms_per_suggestion"] = f"{run.ms_per_suggestion:.4g}"
+            done = budget
+        return row

@@ -3,11 +3,14 @@
 Kirkpatrick, Gelatt & Vecchi, *Optimization by Simulated Annealing*, Science 1983: Metropolis acceptance and
 a geometric schedule. Where a chain stands is read off the history anew for each suggestion; the random
 number that decides whether a worse trial is kept is that trial's own seed.
+
+With several objectives a walk goes down one scalarisation of them at a time, with weights by lot (Serafini,
+*Simulated Annealing for Multi Objective Optimization Problems*, 1994; Czyzak & Jaszkiewicz 1998). Dominance
+alone is no guide here: a point that is the best in one objective by a hair is dominated by nobody.
 """
 
 import bisect
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -20,6 +23,7 @@ from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError
 from lightning_tune.search.axes import axes_of
 from lightning_tune.search.base import Searcher
+from lightning_tune.search.front import chebyshev, scaled
 from lightning_tune.search.ledger import Ledger, read
 from lightning_tune.search.moves import completed, perturbed
 from lightning_tune.search.random import RandomSearch
@@ -29,6 +33,8 @@ _HALF_LIFE = 10.0
 """Trials until the temperature has halved, where neither their number nor this is known."""
 _WIDEST = 0.35
 _NARROWEST = 0.003
+_WIDE = 0.25
+"""Steps narrow with this power of the temperature where a front must be covered, with its root otherwise."""
 _STARTS = 3
 _TRIES = 50
 
@@ -40,7 +46,8 @@ class SimulatedAnnealing(Searcher):
     The temperature falls from 1 by the same factor with every trial. At 1 a trial that is worse by the
     spread of all scores so far is kept with a chance of 1/e, and numeric values move by a third of their
     range; when it is cold only better trials are kept, and steps are small. An option may be exchanged for
-    another at any time.
+    another at any time. With several objectives each walk weighs them by lot, and anew when it restarts, so
+    that the walks go to all parts of the Pareto front.
 
     Args:
         max_trials: the number of trials in which it cools down; None leaves it to `half_life`, and without
@@ -49,7 +56,8 @@ class SimulatedAnnealing(Searcher):
         chains: walks that go on side by side; trial k belongs to chain k modulo `chains`, and each walk has
             so many fewer steps.
         restart_after: so many trials of a chain without a new best of its own, and it goes on from the best
-            configuration of all chains.
+            configuration of all chains; with several objectives, after half as many, from the best under new
+            weights.
 
     Raises:
         ArgumentError: a number below 1, a half-life that is not positive, or both of the first two.
@@ -93,7 +101,7 @@ class SimulatedAnnealing(Searcher):
         axes = axes_of(space)
         donors = ledger.points[np.argsort(ledger.decisive(_STARTS), kind="stable")[:20]]
         temperature = self.temperature(history.num_groups)
-        scale = max(_WIDEST * math.sqrt(temperature), _NARROWEST)
+        scale = max(_WIDEST * temperature ** (_WIDE if ledger.several else 0.5), _NARROWEST)
         rate = max(min(2.0, axes.size) / axes.size, temperature)
         for attempt in range(_TRIES):
             # where all near neighbours were tried it looks further away
@@ -122,12 +130,12 @@ class SimulatedAnnealing(Searcher):
 
     def _standing(self, ledger: Ledger, chain: int) -> int | None:
         """Return which group a chain stands at; None while its first few are still random."""
-        walk = _Walk(ledger, self.restart_after)
-        for index, worst_spread in _spreads(ledger):
+        walk = (_FrontWalk if ledger.several else _Walk)(ledger, self.restart_after)
+        for index in np.flatnonzero(ledger.scored).tolist():
             ordinal = ledger.groups[index].ordinal
             walk.see(index)
             if ordinal % self.chains == chain:
-                walk.step(index, worst_spread * self.temperature(ordinal))
+                walk.step(index, self.temperature(ordinal))
         return walk.at if walk.steps >= _STARTS else None
 
 
@@ -142,7 +150,8 @@ class _Walk:
     def __init__(self, ledger: Ledger, restart_after: int) -> None:
         self._ledger = ledger
         self._restart_after = restart_after
-        self._costs = ledger.decisive(_STARTS).tolist()
+        self._energies: list[float] = ledger.decisive(_STARTS).tolist()
+        self._ordered: list[float] = []
         self._overall: int | None = None
         self._best = math.inf
         self._waited = 0
@@ -151,40 +160,80 @@ class _Walk:
 
     def see(self, index: int) -> None:
         """Take notice of a trial of any chain."""
-        if self._overall is None or self._costs[index] < self._costs[self._overall]:
+        bisect.insort(self._ordered, float(self._ledger.costs[index]))
+        if self._overall is None or self._energies[index] < self._energies[self._overall]:
             self._overall = index
 
-    def step(self, index: int, heat: float) -> None:
-        """Move to a trial of the chain if it is better, or worse by not too much for the heat."""
+    def step(self, index: int, temperature: float) -> None:
+        """Move to a trial of the chain if it is better, or worse by not too much for the temperature."""
         self.steps += 1
-        rise = 0.0 if self.at is None else _rise(self._ledger, self.at, index)
+        rise = 0.0 if self.at is None else self._rise(self.at, index)
+        heat = self._spread(index) * temperature
         # uniform in [0, 1), and nothing else depends on it
-        chance = self._ledger.groups[index].members[0].seed / 2**32
+        chance = self._seed(index) / 2**32
         if rise <= 0 or (heat > 0 and chance < math.exp(-rise / heat)):
             self.at = index
         self._waited += 1
-        if self._costs[index] < self._best:
-            self._best, self._waited = self._costs[index], 0
+        if self._energies[index] < self._best:
+            self._best, self._waited = self._energies[index], 0
         if self._waited >= self._restart_after:
-            self.at, self._waited = self._overall, 0
+            self._restart(index)
+            self._waited = 0
+
+    def _seed(self, index: int) -> int:
+        return self._ledger.groups[index].members[0].seed
+
+    def _restart(self, index: int) -> None:
+        """Go on from elsewhere after a trial."""
+        self.at = self._overall
+
+    def _spread(self, index: int) -> float:
+        """Return the interquartile range of the costs up to a trial."""
+        last = len(self._ordered) - 1
+        return self._ordered[(3 * last + 2) // 4] - self._ordered[last // 4]
+
+    def _rise(self, before: int, after: int) -> float:
+        """Return how much worse a trial is than another, at the last step that both have trained to."""
+        ledger = self._ledger
+        level = min(ledger.reach[before], ledger.reach[after])
+        costs = [
+            ledger.costs[index]
+            if ledger.reach[index] == level
+            else ledger.history.cost_at(ledger.groups[index], float(level))
+            for index in (before, after)
+        ]
+        return float(costs[1] - costs[0]) if math.isfinite(costs[0]) else 0.0
 
 
-def _rise(ledger: Ledger, before: int, after: int) -> float:
-    """Return how much worse a trial is than another, at the last step that both have trained to."""
-    level = min(ledger.reach[before], ledger.reach[after])
-    costs = [
-        ledger.costs[index]
-        if ledger.reach[index] == level
-        else ledger.history.cost_at(ledger.groups[index], float(level))
-        for index in (before, after)
-    ]
-    return float(costs[1] - costs[0]) if math.isfinite(costs[0]) else 0.0
+class _FrontWalk(_Walk):
+    """A walk with several objectives: down a scalarisation whose weights change when it restarts."""
 
+    def __init__(self, ledger: Ledger, restart_after: int) -> None:
+        super().__init__(ledger, max(restart_after // 2, 1))
+        self._vectors = scaled(ledger.decisive_vectors(_STARTS))
 
-def _spreads(ledger: Ledger) -> Iterator[tuple[int, float]]:
-    """Yield each group with a score, and the interquartile range of the scores up to it."""
-    ordered: list[float] = []
-    for index in np.flatnonzero(ledger.scored).tolist():
-        bisect.insort(ordered, float(ledger.costs[index]))
-        last = len(ordered) - 1
-        yield index, ordered[(3 * last + 2) // 4] - ordered[last // 4]
+    def see(self, index: int) -> None:
+        """Take notice of a trial of any chain; the first weights are by its lot."""
+        if self._overall is None:
+            self._weigh(index)
+        self._overall = index
+
+    def _weigh(self, index: int) -> None:
+        """Draw weights by the lot of a trial."""
+        weights = np.random.default_rng(self._seed(index)).dirichlet(np.ones(self._vectors.shape[1]))
+        self._energies = chebyshev(self._vectors, weights).tolist()
+
+    def _restart(self, index: int) -> None:
+        """Go on from the trial that is the best so far under new weights."""
+        self._weigh(index)
+        self.at = int(np.argmin(self._energies[: index + 1]))
+        self._best = self._energies[self.at]
+
+    def _spread(self, index: int) -> float:
+        known = np.array(self._energies[: index + 1])
+        known = known[np.isfinite(known)]
+        return float(np.subtract(*np.quantile(known, [0.75, 0.25]))) if len(known) else 0.0
+
+    def _rise(self, before: int, after: int) -> float:
+        least = self._energies[before]
+        return self._energies[after] - least if math.isfinite(least) else 0.0

@@ -1,15 +1,17 @@
+import itertools
 import math
 import statistics
 
 import pytest
 
 from lightning_tune.core.decision import Done
+from lightning_tune.core.pareto import hypervolume
 from lightning_tune.core.rng import generator
 from lightning_tune.core.space import Choice, Float, Space
 from lightning_tune.errors import ArgumentError
 from lightning_tune.schedule import Hyperband
 from lightning_tune.search import RandomSearch, Searcher
-from lightning_tune.search.annealing import SimulatedAnnealing
+from lightning_tune.search.annealing import SimulatedAnnealing, _FrontWalk
 from lightning_tune.search.ledger import read
 from lightning_tune.testing.functions import run_function
 from lightning_tune.testing.searcher_contract import FINITE, SearcherContract
@@ -177,3 +179,39 @@ def test_a_constraint_that_refuses_most_is_kept():
     )
     assert len(history) == 40
     assert all(trial.config["x"] * trial.config["y"] > 6.0 for trial in history)
+
+
+def two_bowls(config, step):
+    """Return two costs whose front is the line between (1, -2) and (-3, 2)."""
+    x, y = config["x"], config["y"]
+    return (x - 1.0) ** 2 + (y + 2.0) ** 2, (x + 3.0) ** 2 + (y - 2.0) ** 2
+
+
+def volume(search):
+    """Return the median over five seeds of the volume that 60 trials dominate."""
+    runs = [
+        run_function(SQUARE, search, two_bowls, max_trials=60, seed=seed, mode=["min", "min"])
+        for seed in range(5)
+    ]
+    return statistics.median(hypervolume([trial.costs for trial in run], [40.0, 40.0]) for run in runs)
+
+
+@pytest.mark.parametrize("chains", [1, 3])
+def test_with_several_objectives_the_walks_cover_the_front(chains: int):
+    assert volume(SimulatedAnnealing(max_trials=60, chains=chains)) > volume(RandomSearch()) + 20.0
+
+
+def test_with_several_objectives_a_walk_weighs_them_anew_when_it_restarts():
+    history = run_function(SQUARE, RandomSearch(), two_bowls, max_trials=30, mode=["min", "min"])
+    ledger = read(SQUARE, history)
+    walk = _FrontWalk(ledger, 6)
+    weighed = []
+    for index in range(30):
+        walk.see(index)
+        walk.step(index, 0.0)
+        weighed.append(tuple(walk._energies))
+        assert walk.at is not None
+        assert walk.at <= index
+    changes = [index for index in range(1, 30) if weighed[index] != weighed[index - 1]]
+    assert len(changes) > 3
+    assert min(after - before for before, after in itertools.pairwise(changes)) >= 3

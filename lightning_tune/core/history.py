@@ -255,10 +255,10 @@ class History:
         groups = [self._groups[number] for number in self._ranking.front]
         return sorted(groups, key=lambda group: group.costs or ())
 
-    def fronts(self, groups: Iterable[Group]) -> list[list[Group]]:
-        """Return the fronts of some groups alone, best first, and in each the less crowded first."""
-        found = sorted_fronts((group.number, self._standing(group.number)) for group in groups)
-        return [[self._groups[number] for number in front] for front in found]
+    def fronts(self, groups: Iterable[Group]) -> Iterator[list[Group]]:
+        """Yield the fronts of some groups alone, best first, and in each the less crowded first."""
+        for front in sorted_fronts((group.number, self._standing(group.number)) for group in groups):
+            yield [self._groups[number] for number in front]
 
     @property
     def best(self) -> Trial | None:

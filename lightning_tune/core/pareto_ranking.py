@@ -1,14 +1,23 @@
-"""The groups of a sweep with several objectives, front by front, sorted anew when somebody asks."""
+"""The groups of a sweep with several objectives, front by front, sorted anew when somebody asks.
 
-from collections.abc import Callable, Iterable
+Only as many fronts are looked for as are wanted: with three objectives all fronts of 10,000 trials take a
+second, and the first one a few milliseconds.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
-from lightning_tune.core.pareto import fronts, nearest_ideal, pareto_order
+import numpy as np
+
+from lightning_tune.core.pareto import FloatArray, IntArray, crowding, fronts, nearest_ideal, non_dominated
 from lightning_tune.core.trial import Costs
 
 Standing: TypeAlias = tuple[float, Costs | None]
 """What a group is sorted by: the budget of the score, negative where a larger one outranks all others (else
 0), then the costs; None is left out."""
+_ONE_BY_ONE = 5
+"""So many fronts are looked for one after another, before all the others are told apart at once."""
 
 
 class ParetoRanking:
@@ -23,18 +32,24 @@ class ParetoRanking:
         self._standings: dict[int, Standing] = {}
         self._changed: set[int] = set()
         self._fronts: list[list[int]] = []
+        self._more: Iterator[list[int]] = iter(())
 
     def change(self, number: int) -> None:
         """Note that a number is new or that its standing may have changed."""
         self._changed.add(number)
 
-    def fronts(self) -> list[list[int]]:
-        """Return the fronts, best first, and in each the less crowded first, ties by number."""
+    def fronts(self) -> Iterator[list[int]]:
+        """Yield the fronts, best first, and in each the less crowded first, ties by number."""
         changed = [number for number in self._changed if self._enter(number)]
         self._changed.clear()
         if changed:
-            self._fronts = sorted_fronts(self._standings)
-        return self._fronts
+            self._fronts, self._more = [], sorted_fronts(self._standings)
+        for place in itertools.count():
+            if place == len(self._fronts):
+                self._fronts.extend(itertools.islice(self._more, 1))
+            if place == len(self._fronts):
+                return
+            yield self._fronts[place]
 
     def numbers(self, count: int) -> list[int]:
         """Return the best `count` numbers, best first."""
@@ -48,7 +63,7 @@ class ParetoRanking:
     @property
     def front(self) -> list[int]:
         """The numbers that nothing dominates, lowest first."""
-        return sorted(self.fronts()[0]) if self.fronts() else []
+        return sorted(next(self.fronts(), []))
 
     @property
     def best(self) -> int | None:
@@ -65,28 +80,38 @@ class ParetoRanking:
         return standing != known
 
 
-def sorted_fronts(standings: dict[int, Standing] | Iterable[tuple[int, Standing]]) -> list[list[int]]:
-    """Return the fronts of numbers, the largest budget's first, and in each the less crowded first.
+def sorted_fronts(standings: dict[int, Standing] | Iterable[tuple[int, Standing]]) -> Iterator[list[int]]:
+    """Yield the fronts of numbers, the largest budget's first, and in each the less crowded first.
 
     Args:
         standings: each number's standing; one without costs is left out.
 
     Example:
-        >>> sorted_fronts({0: (0.0, (1.0, 2.0)), 1: (0.0, (2.0, 2.0)), 2: (0.0, (0.0, 3.0)), 3: (0.0, None)})
+        >>> standings = {0: (0.0, (1.0, 2.0)), 1: (0.0, (2.0, 2.0)), 2: (0.0, (0.0, 3.0)), 3: (0.0, None)}
+        >>> list(sorted_fronts(standings))
         [[0, 2], [1]]
     """
     levels: dict[float, list[tuple[int, Costs]]] = {}
     for number, (level, costs) in sorted(dict(standings).items()):
         if costs is not None:
             levels.setdefault(level, []).append((number, costs))
-    return [front for level in sorted(levels) for front in _split(levels[level])]
+    for level in sorted(levels):
+        numbers, costs = zip(*levels[level], strict=True)
+        points = np.array(costs, dtype=np.float64)
+        for front in _split(points):
+            order = np.argsort(-crowding(points[front]), kind="stable")
+            yield [numbers[index] for index in front[order].tolist()]
 
 
-def _split(entries: list[tuple[int, Costs]]) -> list[list[int]]:
-    """Return the fronts of one level, from (number, costs) by number."""
-    costs = [each for _, each in entries]
-    ranks = fronts(costs)
-    found: list[list[int]] = [[] for _ in range(int(ranks.max()) + 1)]
-    for index in pareto_order(costs).tolist():
-        found[ranks[index]].append(entries[index][0])
-    return found
+def _split(points: FloatArray) -> Iterator[IntArray]:
+    """Yield the indices of each front of (num_points, num_objectives), ascending."""
+    left = np.arange(len(points))
+    for _ in range(_ONE_BY_ONE):
+        if not left.size:
+            return
+        inside = non_dominated(points[left])
+        yield left[inside]
+        left = left[~inside]
+    ranks = fronts(points[left])
+    for rank in range(ranks.max(initial=-1) + 1):
+        yield left[ranks == rank]

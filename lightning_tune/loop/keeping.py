@@ -119,8 +119,10 @@ class Keeper:
         history = self.journal.history
         own = None if ending is None else history.trials[ending].group
         fronts = history.fronts(group for group in history.groups if group.ended or group.number == own)
-        wanted = [group.best_member for front in fronts for group in front]
-        return wanted[: max(self.keep, len(fronts[0]) if fronts else 0)]
+        wanted = next(fronts, [])
+        while len(wanted) < self.keep and (front := next(fronts, [])):
+            wanted = [*wanted, *front[: self.keep - len(wanted)]]
+        return [group.best_member for group in wanted]
 
     def _delete(self, saved: CheckpointSaved) -> None:
         self.journal.record(CheckpointDeleted(trial=saved.trial, path=saved.path, time=time.time()))

@@ -49,9 +49,23 @@ def test_the_best_is_the_compromise_of_the_front(standings):
     assert ranking.best == (None if place is None else front[place])
 
 
+def test_many_fronts_are_told_apart_and_few_can_be_asked_for():
+    chain = {number: (0.0, (float(number), float(number))) for number in range(20)}
+    assert list(sorted_fronts(chain)) == [[number] for number in range(20)]
+    ranking = ParetoRanking(chain.__getitem__)
+    for number in chain:
+        ranking.change(number)
+    first = ranking.fronts()
+    assert next(first) == [0]
+    assert ranking.numbers(7) == list(range(7))
+    assert [front for [front] in first] == list(range(1, 20))
+
+
 def test_in_a_front_the_ends_come_first_then_the_less_crowded():
     line = {number: (0.0, (x, -x)) for number, x in enumerate([0.0, 0.1, 0.3, 0.9, 1.0])}
-    assert sorted_fronts(line) == [[0, 4, 2, 3, 1]]  # 0.8 and 0.7 to the neighbours' far sides, then 0.3
+    assert list(sorted_fronts(line)) == [
+        [0, 4, 2, 3, 1]
+    ]  # 0.8 and 0.7 to the neighbours' far sides, then 0.3
 
 
 def test_what_changes_to_none_is_left_out():
@@ -59,7 +73,7 @@ def test_what_changes_to_none_is_left_out():
     ranking = ParetoRanking(standings.__getitem__)
     for number in standings:
         ranking.change(number)
-    assert ranking.fronts() == [[0], [1]]
+    assert list(ranking.fronts()) == [[0], [1]]
     standings[0] = (0.0, None)
     ranking.change(0)
-    assert (ranking.fronts(), ranking.best) == ([[1]], 1)
+    assert (list(ranking.fronts()), ranking.best) == ([[1]], 1)

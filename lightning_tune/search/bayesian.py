@@ -15,6 +15,7 @@ from lightning_tune.core.decision import Done, Wait
 from lightning_tune.core.describe import describe
 from lightning_tune.core.events import JSON, Config
 from lightning_tune.core.history import History
+from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError
 from lightning_tune.search.base import Searcher
@@ -24,8 +25,9 @@ from lightning_tune.search.gp.data import Seen, see
 from lightning_tune.search.gp.earlier import Earlier, earlier_sweeps
 from lightning_tune.search.gp.kernel import Matrix
 from lightning_tune.search.gp.layout import Layout, layout_of
-from lightning_tune.search.gp.maximise import Maximiser
+from lightning_tune.search.gp.maximise import Maximiser, Worth
 from lightning_tune.search.gp.model import acquire
+from lightning_tune.search.gp.several import acquire_front
 from lightning_tune.search.observed import encoding_of
 from lightning_tune.search.random import RandomSearch
 
@@ -52,7 +54,8 @@ class BayesianSearch(Searcher):
         starts: how many trials come before the model, at least 2; None is 4 and one for every two
             hyperparameters, at most 12. Baselines and enqueued trials count.
         noise: the standard deviation of the monitored value between two trainings with the same
-            configuration, 0 where there is none; None learns it.
+            configuration, 0 where there is none; None learns it. With several objectives a number for all, or
+            a list with one each.
         prior: where good values are believed to lie: a mapping from key to a value, or to (value, width)
             with the standard deviation as a share of the dimension's range (0.25 by default). For a choice
             a smaller width is a firmer belief. It counts for less as trials come in.
@@ -70,35 +73,41 @@ class BayesianSearch(Searcher):
     """
 
     starts: int | None = None
-    noise: float | None = None
+    noise: float | Sequence[float | None] | None = None
     prior: Mapping[str, Any] | None = None
     history: Sequence[Any] = ()
 
     def __post_init__(self) -> None:
-        starts, noise = self.starts, self.noise
+        starts = self.starts
         if starts is not None and (type(starts) is not int or starts < 2):
             raise ArgumentError(f"`starts` must be an integer of at least 2, or None, got {starts!r}.")
-        if noise is not None and (type(noise) not in (int, float) or not 0.0 <= noise < np.inf):
-            raise ArgumentError(f"`noise` must be a standard deviation of 0 or more, or None, got {noise!r}.")
+        if isinstance(self.noise, list):
+            object.__setattr__(self, "noise", tuple(self.noise))
+        for noise in self.noise if isinstance(self.noise, tuple) else (self.noise,):
+            if noise is not None and (type(noise) not in (int, float) or not 0.0 <= noise < np.inf):
+                raise ArgumentError(
+                    f"`noise` must be a standard deviation of 0 or more, or None, got {self.noise!r}."
+                )
         if self.prior is not None:
             check_prior(self.prior)
         object.__setattr__(self, "history", earlier_sweeps(self.history))
 
     def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Wait | Done:
         """Return the configuration of the largest expected improvement; first some that cover the space."""
+        noise_sds = self._noise_sds(history.objective)
         earlier = [found for sweep in self.history if len((found := _placed(sweep, space))[1])]
         layout = _layout(space, earlier)
-        seen = see(layout, history)
+        seen = [see(layout, history, index) for index in range(len(noise_sds))]
         belief = None if not self.prior else believe(layout, self.prior)
 
         def admissible(point: Vector) -> bool:
             config = layout.encoding.decode(point)
             return history.find(config) is None and history.allows(config)
 
-        if self._is_early(layout, seen):
-            point = self._cover(layout, seen, earlier, belief, admissible, rng)
+        if self._is_early(layout, seen[0]):
+            point = self._cover(layout, seen[0], earlier, belief, admissible, rng)
         else:
-            point = self._improve(layout, seen, earlier, belief, admissible, rng)
+            point = self._improve(layout, seen, noise_sds, earlier, belief, admissible, rng)
         return RandomSearch().suggest(space, history, rng) if point is None else layout.encoding.decode(point)
 
     def size(self, space: Space) -> int | None:
@@ -108,6 +117,26 @@ class BayesianSearch(Searcher):
     def describe(self) -> dict[str, JSON]:
         """Return its name and settings as plain JSON; of earlier sweeps a digest."""
         return {**describe(self), "history": [sweep.describe() for sweep in self.history]}
+
+    def _noise_sds(self, objective: Objective) -> Sequence[float | None]:
+        """Return the noise of each objective.
+
+        Raises:
+            ArgumentError: `noise` of another number of objectives, or `history` with several.
+        """
+        number = 1 if objective.scalar else len(objective.monitor)
+        one = self.noise
+        noise_sds = tuple(one) if isinstance(one, Sequence) else (one,) * number
+        if len(noise_sds) != number:
+            raise ArgumentError(
+                f"`noise` must be one number or one an objective ({number} here), got {list(noise_sds)!r}."
+            )
+        if self.history and number > 1:
+            raise ArgumentError(
+                f"`history` teaches one objective, this sweep has {number}: {', '.join(objective.monitor)}. "
+                "Leave it out, or make one number of them with `score=` a callable."
+            )
+        return noise_sds
 
     def _is_early(self, layout: Layout, seen: Seen) -> bool:
         """Return whether there is too little to model: too few trials, or fewer than two finite costs."""
@@ -134,23 +163,29 @@ class BayesianSearch(Searcher):
     def _improve(
         self,
         layout: Layout,
-        seen: Seen,
+        seen: Sequence[Seen],
+        noise_sds: Sequence[float | None],
         earlier: Sequence[Placed],
         belief: Believed | None,
         admissible: Admissible,
         rng: np.random.Generator,
     ) -> Vector | None:
-        """Return the point of the largest expected improvement."""
+        """Return the point of the largest expected improvement (of the front, with several objectives)."""
+        tried = seen[0].tried
         if belief is not None:
-            belief = replace(belief, weight=TRUST / len(seen.tried))
-        acquisition, anchors = acquire(
-            layout, seen, earlier=earlier, noise_sd=self.noise, belief=belief, rng=rng
-        )
+            belief = replace(belief, weight=TRUST / len(tried))
+        acquisition: Worth
+        if len(seen) == 1:
+            acquisition, anchors = acquire(
+                layout, seen[0], earlier=earlier, noise_sd=noise_sds[0], belief=belief, rng=rng
+            )
+        else:
+            acquisition, anchors = acquire_front(layout, seen, noise_sds=noise_sds, belief=belief, rng=rng)
         maximiser = Maximiser(layout=layout, acquisition=acquisition, admissible=admissible, rng=rng)
-        starved = layout.starved(seen.tried)
+        starved = layout.starved(tried)
         if starved is None:
             return maximiser.best(anchors)
-        point = self._feed(layout, seen, starved, admissible, rng)
+        point = self._feed(layout, seen[0], starved, admissible, rng)
         if point is None:
             point = replace(maximiser, held=starved).best(anchors)
         return maximiser.best(anchors) if point is None else point

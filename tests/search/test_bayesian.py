@@ -15,7 +15,7 @@ from lightning_tune.search.bayesian import BayesianSearch
 from lightning_tune.search.gp import fit
 from lightning_tune.store import MemoryStore
 from lightning_tune.testing.functions import run_function, story
-from lightning_tune.testing.searcher_contract import FINITE, MIXED, SearcherContract, bowl
+from lightning_tune.testing.searcher_contract import FINITE, MIXED, SearcherContract, bowl, bowl_and_price
 from lightning_tune.testing.simulated import SimulatedExecutor
 
 PLANE = Space({"x": Float(-5, 10), "y": Float(0, 15)})
@@ -42,6 +42,11 @@ class TestWithEarlierSweeps(SearcherContract):
     def searcher(self) -> Searcher:
         earlier = [({"lr": 10.0**-k, "optimizer": "adam"}, float(abs(k - 3))) for k in range(2, 5)]
         return BayesianSearch(history=[earlier])
+
+    def test_several_objectives_give_the_same_sweep_twice_and_after_a_restart(self) -> None:
+        """Earlier sweeps teach one objective."""
+        with pytest.raises(ArgumentError, match="`history` teaches one objective, this sweep has 2: value_0"):
+            run_function(MIXED, self.searcher(), bowl_and_price, max_trials=3, mode=["min", "max"])
 
 
 def test_fifty_suggestions_are_the_same_twice_and_after_a_restart_half_way():
@@ -224,3 +229,17 @@ def test_many_dimensions():
         best(run_function(space, s, sphere, max_trials=45)) for s in (BayesianSearch(), RandomSearch())
     )
     assert ours < 0.5 * random
+
+
+def test_noise_may_be_told_for_each_objective():
+    search = BayesianSearch(noise=[0.0, None])
+    assert json.loads(json.dumps(search.describe()))["noise"] == [0.0, None]
+    assert pickle.loads(pickle.dumps(search)) == search
+    history = run_function(
+        PLANE, search, lambda c, step: (c["x"] ** 2, c["y"] - c["x"]), max_trials=10, mode=["min", "max"]
+    )
+    assert len(history) == 10
+    with pytest.raises(ArgumentError, match="`noise` must be one number or one an objective \\(1 here\\)"):
+        run_function(PLANE, search, branin, max_trials=3)
+    with pytest.raises(ArgumentError, match="`noise` must be a standard deviation"):
+        BayesianSearch(noise=[0.1, -0.1])

@@ -5,7 +5,6 @@ The manual way (coordinate search), with the sensitivity of each as its by-produ
 The searcher replays its rounds from the history at every call, so it needs no memory of its own.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from lightning_tune.core.decision import Done, Wait
 from lightning_tune.core.encode import Encoding
 from lightning_tune.core.events import JSON, Config
 from lightning_tune.core.history import History, config_key
+from lightning_tune.core.pareto import nearest_ideal
 from lightning_tune.core.space import Space
 from lightning_tune.core.trial import Group
 from lightning_tune.errors import ArgumentError, SpaceError
@@ -27,6 +27,7 @@ class Sensitivity:
 
     Attributes:
         key: the hyperparameter.
+        monitor: what the scores are of.
         values: the values tried.
         scores: the score at each, in the user's own direction; None where the trial failed.
         effect: the difference between the best and the worst score; None with fewer than two.
@@ -34,6 +35,7 @@ class Sensitivity:
     """
 
     key: str
+    monitor: str
     values: list[JSON]
     scores: list[float | None]
     effect: float | None
@@ -45,7 +47,8 @@ class OneAtATimeSearch(Searcher):
     """Start from a baseline, vary one hyperparameter a round, and keep its best value before the next round.
 
     The baseline is the sweep's first `baseline=`, or the centre of the space. An option that brings
-    hyperparameters of its own starts with their centres.
+    hyperparameters of its own starts with their centres. With several objectives the value is kept that is
+    the best compromise of its round (`nearest_ideal`).
 
     Args:
         points: values tried for a continuous or long hyperparameter, at least 2; choices are tried whole.
@@ -86,7 +89,9 @@ class OneAtATimeSearch(Searcher):
         return Done(reason="every hyperparameter was varied")
 
     def sensitivity(self, space: Space, history: History) -> list[Sensitivity]:
-        """Return what each finished round found, in the order of the rounds."""
+        """Return what each finished round found, in the order of the rounds; an entry an objective."""
+        objective = history.objective
+        names = ["score"] if callable(objective.score) else objective.monitor
         found = []
         for key, candidates, groups in self._rounds(space, history):
             done = [(config, group) for config, group in zip(candidates, groups, strict=True) if group]
@@ -94,25 +99,33 @@ class OneAtATimeSearch(Searcher):
                 break
             if not key:
                 continue
-            costs = [group.cost for _, group in done]
-            finite = [cost for cost in costs if math.isfinite(cost)]
-            found.append(
-                Sensitivity(
-                    key=key,
-                    values=[config.get(key) for config, _ in done],
-                    scores=[history.objective.value(cost) if math.isfinite(cost) else None for cost in costs],
-                    effect=max(finite) - min(finite) if len(finite) > 1 else None,
-                    kept=_best(groups).config.get(key),
+            scores = [objective.values(costs) if (costs := group.costs) else None for _, group in done]
+            for index, name in enumerate(names):
+                column = [None if each is None else each[index] for each in scores]
+                finite = [score for score in column if score is not None]
+                found.append(
+                    Sensitivity(
+                        key=key,
+                        monitor=name,
+                        values=[config.get(key) for config, _ in done],
+                        scores=column,
+                        effect=max(finite) - min(finite) if len(finite) > 1 else None,
+                        kept=_best(groups).config.get(key),
+                    )
                 )
-            )
         return found
 
     def summary(self, space: Space, history: History) -> list[str]:
         """Return a line a hyperparameter, the most sensitive first."""
         found = sorted(self.sensitivity(space, history), key=lambda entry: -(entry.effect or 0.0))
+        word = "score" if history.objective.scalar else ""
         return [
             f"{entry.key}: kept {entry.kept!r} of {len(entry.values)} values, "
-            + ("no effect measured" if entry.effect is None else f"score changes by {entry.effect:.4g}")
+            + (
+                "no effect measured"
+                if entry.effect is None
+                else f"{word or entry.monitor} changes by {entry.effect:.4g}"
+            )
             for entry in found
         ]
 
@@ -140,7 +153,7 @@ class OneAtATimeSearch(Searcher):
                 if not all(group and group.ended for group in groups):
                     return
                 best = _best(groups)
-                if math.isfinite(best.cost):
+                if best.costs is not None:
                     base = best.config
             if config_key(base) == before:
                 return
@@ -174,4 +187,7 @@ class OneAtATimeSearch(Searcher):
 
 
 def _best(groups: list[Group | None]) -> Group:
-    return min((group for group in groups if group), key=lambda group: (group.cost, group.number))
+    """Return the best of a round, ties to the lower number."""
+    tried = sorted((group for group in groups if group), key=lambda group: group.number)
+    scored = [(group, costs) for group in tried if (costs := group.costs) is not None]
+    return scored[nearest_ideal([costs for _, costs in scored]) or 0][0] if scored else tried[0]

@@ -68,3 +68,28 @@ def test_it_waits_for_the_round_that_runs():
 def test_wrong_settings_are_refused(given, message):
     with pytest.raises(ArgumentError, match=message):
         OneAtATimeSearch(**given)
+
+
+def test_with_several_objectives_the_best_compromise_of_a_round_is_kept():
+    """By hand: y is the middle of the line x, y, z; then b=2 of the front 1, 2, 3, 4."""
+    first, second = {"x": 0.0, "y": 2.0, "z": 9.0}, {"x": 9.0, "y": 2.0, "z": 0.0}
+    price = {1: 0.0, 2: 1.0, 3: 5.0, 4: 9.0}
+    history = run_function(
+        FINITE,
+        OneAtATimeSearch(),
+        lambda c, step: (first[c["a"]] + price[c["b"]], second[c["a"]] + 9.0 / c["b"] ** 2),
+        max_trials=99,
+        baselines=[{"a": "x", "b": 1}],
+        mode=["min", "min"],
+    )
+    search = OneAtATimeSearch()
+    found = search.sensitivity(FINITE, history)
+    assert [(each.key, each.monitor, each.kept) for each in found] == [
+        ("a", "value_0", "y"),
+        ("a", "value_1", "y"),
+        ("b", "value_0", 2),
+        ("b", "value_1", 2),
+    ]
+    assert found[0].scores == [0.0, 2.0, 9.0]
+    assert found[0].effect == 9.0
+    assert "b: kept 2 of 4 values, value_1 changes by 8.438" in search.summary(FINITE, history)

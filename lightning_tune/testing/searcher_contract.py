@@ -44,6 +44,13 @@ def bowl(config: Config, step: float) -> float:
     return float(value + (config.get("momentum", 0.9) - 0.9) ** 2 + 1.0 / step)
 
 
+def bowl_and_price(config: Config, step: float) -> tuple[float, float]:
+    """Return the bowl, and something that rises where the bowl does not; a part runs out of memory."""
+    if config["dropout"] > 0.4:
+        raise MemoryError
+    return bowl(config, step), math.log2(config["width"]) + config["depth"]
+
+
 class SearcherContract:
     """Tests that every searcher passes."""
 
@@ -69,6 +76,17 @@ class SearcherContract:
         for kill_after in (self.trials // 2, self.trials, 1):
             run_function(MIXED, self.searcher(), bowl, kill_after=kill_after, **settings)
         assert story(run_function(MIXED, self.searcher(), bowl, **settings)) == story(whole)
+
+    def test_several_objectives_give_the_same_sweep_twice_and_after_a_restart(self) -> None:
+        """One is minimised and one maximised; some trials fail."""
+        settings: dict[str, Any] = {"max_trials": self.trials, "max_budget": 2, "mode": ["min", "max"]}
+        first, second = (run_function(MIXED, self.searcher(), bowl_and_price, **settings) for _ in range(2))
+        assert len(first) == self.expected(MIXED)
+        assert any(group.costs is not None for group in first.groups)
+        settings["store"] = MemoryStore()
+        run_function(MIXED, self.searcher(), bowl_and_price, kill_after=self.trials, **settings)
+        restarted = run_function(MIXED, self.searcher(), bowl_and_price, **settings)
+        assert story(first) == story(second) == story(restarted)
 
     def test_every_suggestion_is_a_configuration_of_the_space(self) -> None:
         """Bounds, steps, options, branches."""

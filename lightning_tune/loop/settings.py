@@ -25,7 +25,7 @@ from lightning_tune.loop.opening import OpenSweep, open_sweep
 from lightning_tune.loop.result import Result
 from lightning_tune.loop.session import open_session
 from lightning_tune.schedule import Scheduler
-from lightning_tune.search import OneAtATimeSearch, Searcher
+from lightning_tune.search import Searcher
 from lightning_tune.store import Store
 
 Score: TypeAlias = Literal["best", "last"] | Callable[[tuple[float, ...]], float]
@@ -105,12 +105,6 @@ class SweepSettings:
             raise ArgumentError(
                 f"`repeats` must be 1 with {type(scheduler).__name__}, which compares trials while they "
                 f"train, got {repeats}."
-            )
-        if isinstance(searcher, OneAtATimeSearch) and not objective.scalar:
-            raise ArgumentError(
-                "`search=OneAtATimeSearch` tells how one score changes with each argument, but `monitor` "
-                f"names {len(objective.monitor)} metrics: pass `score=` a callable that makes one number of "
-                "their values (lower is better), or use another search."
             )
         if searcher.waits and scheduler.pauses:
             raise ArgumentError(

@@ -65,7 +65,9 @@ def test_those_that_dominate_are_counted(points):
     wanted = [sum(dominates(other, point) for other in finite) for point in points]
     here = [index for index, point in enumerate(points) if point in finite]
     assert [dominators(points)[index] for index in here] == [wanted[index] for index in here]
-    assert dominators(points[:3], points).tolist()[: len(here)] == dominators(points).tolist()[:3][: len(here)]
+    assert (
+        dominators(points[:3], points).tolist()[: len(here)] == dominators(points).tolist()[:3][: len(here)]
+    )
 
 
 def test_the_best_compromise_is_nearest_to_the_ideal_in_units_of_the_fronts_range():

@@ -52,7 +52,6 @@ def test_the_schedule_says_how_many_trials_there_are_unless_the_user_does():
     [
         ({"search": "one_at_a_time", "schedule": "asha"}, "`search=OneAtATimeSearch` waits for its trials"),
         ({"repeats": 3, "schedule": "median"}, "`repeats` must be 1 with MedianStopping"),
-        ({"monitor": ["a", "b"], "search": "one_at_a_time"}, r"names 2 metrics: pass `score=` a callable"),
         ({"monitor": ["a", "b"], "target": 0.5}, r"`target=0\.5` needs one number a trial"),
         ({"monitor": ["a", "b"], "patience": 3}, r"`patience=3` needs one number a trial"),
         ({"constraint": 3}, "`constraint` must be a callable"),
@@ -67,7 +66,7 @@ def test_several_objectives_are_taken_as_they_are_or_made_one():
     several = made(monitor=["loss", "acc"], mode=["min", "max"])
     assert several.objective.monitor == ("loss", "acc")
     assert not several.history().objective.scalar
-    one = made(monitor=["a", "b"], score=max, target=0.5, patience=3, search="one_at_a_time")
+    one = made(monitor=["a", "b"], score=max, target=0.5, patience=3)
     assert one.objective.scalar
 
 

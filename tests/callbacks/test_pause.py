@@ -268,6 +268,7 @@ def test_paused_at_the_rungs_of_hyperband_equals_straight(
     def sweep(name: str, schedule: Scheduler) -> Result:
         return TuneLoop(
             {"rate": Float(0.1, 1.0, log=True)},
+            search="random",
             monitor="val_acc",
             mode="max",
             schedule=schedule,

@@ -33,6 +33,7 @@ def fresh():
 def loop(root, **given):
     settings = {
         "monitor": "val_loss",
+        "search": "random",
         "trainer": {"max_epochs": 9, "accelerator": "cpu", "callbacks": [Count()]},
         "logger": False,
         "root_dir": root,

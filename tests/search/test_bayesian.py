@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from lightning_tune.core.pareto import hypervolume
 from lightning_tune.core.rng import generator
 from lightning_tune.core.space import Choice, Float, Int, Space
 from lightning_tune.errors import ArgumentError
@@ -14,6 +15,7 @@ from lightning_tune.search import RandomSearch, Searcher
 from lightning_tune.search.bayesian import BayesianSearch
 from lightning_tune.search.gp import fit
 from lightning_tune.store import MemoryStore
+from lightning_tune.testing.front_problems import PROBLEMS
 from lightning_tune.testing.functions import run_function, story
 from lightning_tune.testing.searcher_contract import FINITE, MIXED, SearcherContract, bowl, bowl_and_price
 from lightning_tune.testing.simulated import SimulatedExecutor
@@ -243,3 +245,39 @@ def test_noise_may_be_told_for_each_objective():
         run_function(PLANE, search, branin, max_trials=3)
     with pytest.raises(ArgumentError, match="`noise` must be a standard deviation"):
         BayesianSearch(noise=[0.1, -0.1])
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_with_several_objectives_it_finds_more_of_the_front_than_random_search(name: str):
+    problem = PROBLEMS[name]
+    assert problem.volume(BayesianSearch(), 60, seeds=1) > problem.volume(RandomSearch(), 60) + 0.07
+
+
+def test_parallel_workers_find_a_front_too():
+    """Running trials are seen, so four at a time find nearly as much."""
+    problem = PROBLEMS["zdt1"]
+    history = run_function(
+        problem.space,
+        BayesianSearch(),
+        problem,
+        max_trials=40,
+        mode=["min", "min"],
+        executor=SimulatedExecutor(workers=4),
+    )
+    volume = hypervolume([trial.costs for trial in history if trial.costs], problem.reference)
+    assert volume > 0.9 * problem.most
+
+
+def test_several_objectives_under_halving_teach_at_every_rung():
+    problem = PROBLEMS["dtlz2"]
+    history = run_function(
+        problem.space,
+        BayesianSearch(),
+        lambda c, step: tuple(value + 1.0 / step for value in problem(c, step)),
+        max_trials=30,
+        max_budget=9,
+        schedule=Hyperband(),
+        mode=["min", "min"],
+    )
+    assert len(history) == 30
+    assert len({trial.step for trial in history}) > 1

@@ -8,7 +8,8 @@ is expected in that one number (ParEGO, Knowles 2006).
 
 The reference point lies beyond the front's worst in each objective by a tenth of the front's range, as usual
 (Ishibuchi, Imada, Setoguchi & Nojima 2018). A front that was only found in part would then be all that is
-looked for; so every other time, by lot, it lies beyond the front that the models expect around the known one.
+looked for; so every other time, by lot, it lies beyond the front that may be around the known one: what
+lower confidence bounds say of variations of its points.
 """
 
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ MARGIN = 0.1
 ANCHORS = 8
 """Points of the front near which better ones are looked for."""
 WIDE = 0.5
-"""How often the reference lies beyond the front that is expected."""
+"""How often the reference lies beyond the front that there may be."""
 VARIED = 256
 """Variations of points of the front, whose costs the models are asked for."""
 
@@ -71,8 +72,8 @@ def acquire_front(
     middle = means.mean(axis=1)
     reference = reference_point(middle)
     if rng.random() < WIDE:
-        varied = models.means(_varied(layout, models.points[non_dominated(middle)], rng)).mean(axis=1)
-        reference = np.maximum(reference, reference_point(np.concatenate([middle, varied])))
+        hoped = models.hopes(_varied(layout, models.points[non_dominated(middle)], rng))
+        reference = np.maximum(reference, reference_point(np.concatenate([middle, hoped])))
     known = np.concatenate([means, models.means(seen[0].pending)])
     acquisition = HypervolumeImprovement.over(
         [_front(known[:, version]) for version in range(known.shape[1])],
@@ -122,6 +123,12 @@ class Models:
         """Return the posterior means at the largest budget, of shape (num, versions, objectives)."""
         at = self.columns.features(points, np.ones(len(points)))
         return np.stack([surrogate.mean(at) for surrogate in self.surrogates], axis=2)
+
+    def hopes(self, points: Matrix) -> Matrix:
+        """Return lower confidence bounds, a standard deviation below the means, (num, objectives)."""
+        at = self.columns.features(points, np.ones(len(points)))
+        found = [surrogate.posterior(at) for surrogate in self.surrogates]
+        return np.stack([mean.mean(axis=1) - np.sqrt(variance) for mean, variance in found], axis=1)
 
 
 def reference_point(costs: Matrix) -> Vector:

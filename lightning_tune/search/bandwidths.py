@@ -20,11 +20,14 @@ _NEIGHBOUR = 0.35
 """An ordered axis with few values has kernels of at least this share of the distance between two."""
 
 
-def good_density(axes: Axes, points: Matrix) -> Parzen:
-    """Return the density of the good trials, points of shape (num_points, num_axes), best first."""
+def good_density(axes: Axes, points: Matrix, alike: bool = False) -> Parzen:
+    """Return the density of the good trials, points of shape (num_points, num_axes), best first.
+
+    They weigh less and less, unless all are as good: those of a front.
+    """
     number = len(points)
     weights = np.log(number + 0.5) - np.log(np.arange(1, number + 1))  # those of CMA-ES (Hansen 2016)
-    weights /= weights.mean()
+    weights = np.ones(number) if alike else weights / weights.mean()
     active = ~np.isnan(points)
     widths = _GOOD * np.sqrt(_variance(points, active, weights)) * _shrink(active)
     return _parzen(axes, points, weights, np.maximum(widths, _LEAST))

@@ -3,7 +3,9 @@
 Bergstra, Bardenet, Bengio & Kégl, *Algorithms for Hyper-Parameter Optimization*, NeurIPS 2011;
 multivariate, and with the highest rung of a halving as its data, in Falkner, Klein & Hutter, *BOHB*, ICML
 2018; what its parts are good for in Watanabe, *Tree-Structured Parzen Estimator: Understanding Its
-Algorithm Components*, 2023.
+Algorithm Components*, 2023. Several objectives: Ozaki, Tanigaki, Watanabe, Nomura & Onishi, *Multiobjective
+Tree-Structured Parzen Estimator*, JAIR 2022, whose hypervolumes choose and weigh what crowding and equal
+weights do here.
 
 In a space with branches, the options that bring axes are drawn from the good trials before anything is
 compared: densities of different dimensions are not comparable, and a narrow peak in one branch would shut
@@ -35,6 +37,8 @@ _MAX_REST = 1000
 _LEAST_AT_A_RUNG = 6
 _FEW, _ENOUGH = 2, 4
 """A branch with fewer good trials is judged by its own, if so many have a score."""
+_FRONT = 1.5
+"""With several objectives the good are so many times as many: they are to cover a front."""
 _ROUNDS = 4
 """Draws of all candidates, before random search is asked."""
 
@@ -46,12 +50,14 @@ class TPESearch(Searcher):
     A candidate's worth is the density of the good trials there over that of all others. Running trials
     count among the others until they have a score, so that parallel workers look elsewhere, and so do
     failed ones. Under a schedule that stops trials early, the highest rung that enough trials have reached
-    decides who is good: with `schedule="hyperband"` this is BOHB. The kernels are multivariate.
+    decides who is good: with `schedule="hyperband"` this is BOHB. The kernels are multivariate. With several
+    objectives the good are the first fronts by non-domination, the last of them thinned where it is crowded.
 
     Args:
         startup: so many trials are random before the first that learns, at least 2.
         good: the share of trials with a score that count as good, above 0 and below 1; 25 at most, and at
-            most half of those that have reached the rung that decides.
+            most half of those that have reached the rung that decides. With several objectives half as many
+            again.
         candidates: drawn for each suggestion, at least 1.
 
     Raises:
@@ -103,15 +109,16 @@ class TPESearch(Searcher):
         """Return where to draw from, and which options of the choices with branches to take."""
         points, scored = ledger.points, ledger.scored
         # of a rung that only the best have reached, more than the usual share are good
-        good, rest = split(costs, self.good * scored.sum())
-        density = good_density(axes, points[good])
+        share = self.good * (_FRONT if ledger.several else 1.0)
+        good, rest = split(costs, share * scored.sum())
+        density = good_density(axes, points[good], ledger.several)
         drawn = density.draw(1, rng)
         alike = (axes.structure(points) == axes.structure(axes.masked(drawn))).all(axis=1)
         if alike[good].sum() < _FEW and np.isfinite(costs[alike]).sum() >= _ENOUGH:
             # hardly any of the good trials is of this branch, so the good ones are the best within it
             there = np.flatnonzero(alike)
-            good, rest = (there[part] for part in split(costs[alike], self.good * scored[alike].sum()))
-            density = good_density(axes, points[good])
+            good, rest = (there[part] for part in split(costs[alike], share * scored[alike].sum()))
+            density = good_density(axes, points[good], ledger.several)
         return Candidates(
             axes=axes,
             good=density,

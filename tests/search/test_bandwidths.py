@@ -54,3 +54,11 @@ def test_an_axis_that_no_trial_has_is_no_obstacle():
     parzen = good_density(FLOATS, points)
     assert np.isfinite(parzen.widths).all()
     assert np.isfinite(parzen.log_density(np.array([[0.5, 0.2]]))).all()
+
+
+def test_good_trials_weigh_less_and_less_unless_they_are_alike():
+    axes = axes_of(Space({"x": Float(0.0, 1.0)}))
+    points = np.array([[0.1], [0.5], [0.9]])
+    alike, ranked = (good_density(axes, points, alike=alike) for alike in (True, False))
+    assert alike.weights.tolist() == pytest.approx([0.25] * 4)
+    assert ranked.weights[0] > 2 * ranked.weights[2]

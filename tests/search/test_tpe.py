@@ -13,6 +13,7 @@ from lightning_tune.schedule import Hyperband
 from lightning_tune.search import RandomSearch, Searcher
 from lightning_tune.search.tpe import TPESearch, split
 from lightning_tune.store import MemoryStore
+from lightning_tune.testing.front_problems import PROBLEMS
 from lightning_tune.testing.functions import make_coordinator, run_function
 from lightning_tune.testing.searcher_contract import FINITE, SearcherContract
 from lightning_tune.testing.simulated import SimulatedExecutor
@@ -203,3 +204,9 @@ def test_it_says_how_many_there_are():
         "good": 0.2,
         "candidates": 48,
     }
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_with_several_objectives_it_finds_more_of_the_front_than_random_search(name: str):
+    problem = PROBLEMS[name]
+    assert problem.volume(TPESearch(), 100) > problem.volume(RandomSearch(), 100) + 0.03

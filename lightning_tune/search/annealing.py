@@ -189,8 +189,7 @@ class _Walk:
 
     def _spread(self, index: int) -> float:
         """Return the interquartile range of the costs up to a trial."""
-        last = len(self._ordered) - 1
-        return self._ordered[(3 * last + 2) // 4] - self._ordered[last // 4]
+        return _interquartile(self._ordered)
 
     def _rise(self, before: int, after: int) -> float:
         """Return how much worse a trial is than another, at the last step that both have trained to."""
@@ -230,10 +229,15 @@ class _FrontWalk(_Walk):
         self._best = self._energies[self.at]
 
     def _spread(self, index: int) -> float:
-        known = np.array(self._energies[: index + 1])
-        known = known[np.isfinite(known)]
-        return float(np.subtract(*np.quantile(known, [0.75, 0.25]))) if len(known) else 0.0
+        ordered = sorted(filter(math.isfinite, self._energies[: index + 1]))
+        return _interquartile(ordered) if ordered else 0.0
 
     def _rise(self, before: int, after: int) -> float:
         least = self._energies[before]
         return self._energies[after] - least if math.isfinite(least) else 0.0
+
+
+def _interquartile(ordered: list[float]) -> float:
+    """Return the interquartile range of ascending numbers."""
+    last = len(ordered) - 1
+    return ordered[(3 * last + 2) // 4] - ordered[last // 4]

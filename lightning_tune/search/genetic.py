@@ -4,6 +4,9 @@ Tournaments choose parents (Goldberg & Deb 1991), uniform crossover and Gaussian
 children. On numeric axes others are made as in evolution strategies: by differences between parents (Storn
 & Price 1997), or by a draw from their weighted covariance (Hansen 2016). All take their step from how far
 apart the parents are, so that the search closes in as the population does, without any state.
+
+With several objectives who is better is as in NSGA-II (Deb, Pratap, Agarwal & Meyarivan 2002), for survival
+and tournament alike: by front, then by crowding.
 """
 
 from collections.abc import Callable
@@ -34,7 +37,10 @@ _PATIENCE = 4
 
 
 def by_cost(ledger: Ledger) -> Indices:
-    """Rank groups by their costs at the highest step that enough have trained to, ties to the earlier one."""
+    """Rank groups by their costs at the highest step that enough have trained to, ties to the earlier one.
+
+    With several objectives front by front, the lonely before the crowded.
+    """
     costs = ledger.decisive(least=6)
     order = np.argsort(costs, kind="stable")
     return order[: int(np.isfinite(costs).sum())]
@@ -53,7 +59,8 @@ class GeneticSearch(Searcher):
         tournament: the better of so many drawn at random becomes a parent, at least 1; more is greedier.
         mutation: how likely each value of a crossed child is to change; at least one in as many as there are.
         startup: so many trials are random before the first child, at least 3.
-        rank: who is better, `ledger -> indices`, best first; by cost unless given.
+        rank: who is better, `ledger -> indices`, best first; by cost unless given, or front by
+            front.
 
     Raises:
         ArgumentError: an argument out of these bounds.

@@ -13,6 +13,7 @@ from lightning_tune.schedule import Hyperband
 from lightning_tune.search import RandomSearch, Searcher
 from lightning_tune.search.annealing import SimulatedAnnealing, _FrontWalk
 from lightning_tune.search.ledger import read
+from lightning_tune.testing.front_problems import PROBLEMS
 from lightning_tune.testing.functions import run_function
 from lightning_tune.testing.searcher_contract import FINITE, SearcherContract
 from lightning_tune.testing.simulated import SimulatedExecutor
@@ -199,6 +200,14 @@ def volume(search):
 @pytest.mark.parametrize("chains", [1, 3])
 def test_with_several_objectives_the_walks_cover_the_front(chains: int):
     assert volume(SimulatedAnnealing(max_trials=60, chains=chains)) > volume(RandomSearch()) + 20.0
+
+
+@pytest.mark.parametrize("name", ["zdt1", "zdt2", "dtlz2"])
+def test_with_several_objectives_it_finds_more_of_the_front_than_random_search(name: str):
+    problem = PROBLEMS[name]
+    assert (
+        problem.volume(SimulatedAnnealing(max_trials=100), 100) > problem.volume(RandomSearch(), 100) + 0.08
+    )
 
 
 def test_with_several_objectives_a_walk_weighs_them_anew_when_it_restarts():

@@ -1,3 +1,4 @@
+import math
 import statistics
 
 import numpy as np
@@ -11,6 +12,7 @@ from lightning_tune.schedule import SuccessiveHalving
 from lightning_tune.search import RandomSearch, Searcher
 from lightning_tune.search.genetic import GeneticSearch, by_cost
 from lightning_tune.search.ledger import read
+from lightning_tune.testing.front_problems import PROBLEMS
 from lightning_tune.testing.functions import run_function
 from lightning_tune.testing.searcher_contract import FINITE, SearcherContract
 from lightning_tune.testing.simulated import SimulatedExecutor
@@ -119,3 +121,19 @@ def test_a_constraint_that_refuses_most_is_kept():
     )
     assert len(history) == 40
     assert all(trial.config["x"] * trial.config["y"] > 6.0 for trial in history)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_with_several_objectives_it_finds_more_of_the_front_than_random_search(name: str):
+    problem = PROBLEMS[name]
+    assert problem.volume(GeneticSearch(), 100) > problem.volume(RandomSearch(), 100) + 0.03
+
+
+def test_with_several_objectives_groups_are_ranked_by_front_and_then_by_crowding():
+    modes = ["min", "max"]
+    values = [(3.0, -3.0), (1.0, -4.0), (2.0, -1.8), (2.1, -1.7), (4.0, -1.0), (math.nan, 0.0)]
+    replies = iter(values)
+    history = run_function(SQUARE, RandomSearch(), lambda c, step: next(replies), max_trials=6, mode=modes)
+    ranked = by_cost(read(SQUARE, history)).tolist()
+    assert set(ranked[:2]) == {1, 4}
+    assert ranked[2:] == [2, 3, 0]

@@ -168,7 +168,7 @@ class _Walk:
         """Move to a trial of the chain if it is better, or worse by not too much for the temperature."""
         self.steps += 1
         rise = 0.0 if self.at is None else self._rise(self.at, index)
-        heat = self._spread(index) * temperature
+        heat = self._spread() * temperature
         # uniform in [0, 1), and nothing else depends on it
         chance = self._seed(index) / 2**32
         if rise <= 0 or (heat > 0 and chance < math.exp(-rise / heat)):
@@ -187,9 +187,10 @@ class _Walk:
         """Go on from elsewhere after a trial."""
         self.at = self._overall
 
-    def _spread(self, index: int) -> float:
-        """Return the interquartile range of the costs up to a trial."""
-        return _interquartile(self._ordered)
+    def _spread(self) -> float:
+        """Return the interquartile range of the costs seen so far."""
+        last = len(self._ordered) - 1
+        return self._ordered[(3 * last + 2) // 4] - self._ordered[last // 4] if self._ordered else 0.0
 
     def _rise(self, before: int, after: int) -> float:
         """Return how much worse a trial is than another, at the last step that both have trained to."""
@@ -214,30 +215,23 @@ class _FrontWalk(_Walk):
     def see(self, index: int) -> None:
         """Take notice of a trial of any chain; the first weights are by its lot."""
         if self._overall is None:
-            self._weigh(index)
+            self._weigh(index, index)
         self._overall = index
+        if math.isfinite(self._energies[index]):
+            bisect.insort(self._ordered, self._energies[index])
 
-    def _weigh(self, index: int) -> None:
-        """Draw weights by the lot of a trial."""
+    def _weigh(self, index: int, seen: int) -> None:
+        """Draw weights by the lot of a trial, where so many groups were seen."""
         weights = np.random.default_rng(self._seed(index)).dirichlet(np.ones(self._vectors.shape[1]))
         self._energies = chebyshev(self._vectors, weights).tolist()
+        self._ordered = sorted(filter(math.isfinite, self._energies[:seen]))
 
     def _restart(self, index: int) -> None:
         """Go on from the trial that is the best so far under new weights."""
-        self._weigh(index)
+        self._weigh(index, index + 1)
         self.at = int(np.argmin(self._energies[: index + 1]))
         self._best = self._energies[self.at]
-
-    def _spread(self, index: int) -> float:
-        ordered = sorted(filter(math.isfinite, self._energies[: index + 1]))
-        return _interquartile(ordered) if ordered else 0.0
 
     def _rise(self, before: int, after: int) -> float:
         least = self._energies[before]
         return self._energies[after] - least if math.isfinite(least) else 0.0
-
-
-def _interquartile(ordered: list[float]) -> float:
-    """Return the interquartile range of ascending numbers."""
-    last = len(ordered) - 1
-    return ordered[(3 * last + 2) // 4] - ordered[last // 4]

@@ -44,15 +44,16 @@ EARLIER_STARTS = 2
 class BayesianSearch(Searcher):
     """Model the costs with a Gaussian process and try where the expected improvement is largest.
 
-    A Matérn-5/2 kernel with a length scale a hyperparameter (priors of Hvarfner et al. 2024), choices and
-    branches included; logarithmic expected improvement (Ament et al. 2023) over the best posterior mean.
+    A Matérn-5/2 or a Gaussian kernel, as the data say, with a length scale a hyperparameter (priors much as
+    Hvarfner et al. 2024), choices and branches included; logarithmic expected improvement (Ament et al. 2023)
+    over the best posterior mean, averaged over what the length scales may be as long as that is in doubt.
     Trials that are running are taken into account by drawing what they may cost; failed ones count as bad
     as the worst; trials judged at several budgets teach at each. A few trials are spread over the space
     first.
 
     Args:
-        starts: how many trials come before the model, at least 2; None is 4 and one for every two
-            hyperparameters, at most 12. Baselines and enqueued trials count.
+        starts: how many trials come before the model, at least 2; None is 4 and one for each
+            hyperparameter, at most 12. Baselines and enqueued trials count.
         noise: the standard deviation of the monitored value between two trainings with the same
             configuration, 0 where there is none; None learns it. With several objectives a number for all, or
             a list with one each.

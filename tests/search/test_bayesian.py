@@ -115,7 +115,7 @@ def test_failures_teach_where_not_to_look():
 
     history = run_function(PLANE, BayesianSearch(), rough, max_trials=40)
     late = [trial.state == "failed" for trial in history][20:]
-    assert sum(late) <= 3
+    assert sum(late) <= 5
     assert best(history) < 0.5
 
 

@@ -6,7 +6,7 @@ with its own best, so that a point beside a running one is worth what is left to
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,40 +26,49 @@ class Acquisition:
 
     Attributes:
         layout: how points become columns.
-        surrogate: the model of the costs.
-        best: (versions,), what is to be improved on.
+        surrogates: the model of the costs, under several hyperparameters that may be true.
+        best: for each of them (versions,), what is to be improved on.
         context: (extra,), columns that follow the layout's and are the same for every candidate.
         belief: a prior over good regions, added to the logarithm.
     """
 
     layout: Layout
-    surrogate: Surrogate
-    best: Vector
+    surrogates: Sequence[Surrogate]
+    best: Sequence[Vector]
     context: Vector
     belief: Belief | None = None
 
     def __call__(self, points: Matrix) -> Vector:
         """Return the value of each point, of shape (num,)."""
-        mean, variance = self.surrogate.posterior(with_context(self.layout.features(points), self.context))
-        values, _, _ = log_ei(mean, np.sqrt(variance)[:, None], self.best)
-        total = _log_mean_exp(values)
+        features = with_context(self.layout.features(points), self.context)
+        values = []
+        for surrogate, best in zip(self.surrogates, self.best, strict=True):
+            mean, variance = surrogate.posterior(features)
+            values.append(log_ei(mean, np.sqrt(variance)[:, None], best)[0])
+        total = _log_mean_exp(np.concatenate(values, axis=1))
         return total if self.belief is None else total + self.belief(points)[0]
 
     def with_slope(self, point: Vector) -> tuple[float, Vector]:
         """Return the value of one point and its slope along each axis (0 where it does not exist)."""
         row = with_context(self.layout.features(point[None, :]), self.context)[0]
-        mean, variance, mean_slope, variance_slope = self.surrogate.posterior_and_slopes(row)
-        sd = math.sqrt(variance)
-        values, by_mean, by_sd = log_ei(mean, np.full(len(mean), sd), self.best)
+        parts = [_value_and_slope(*pair, row) for pair in zip(self.surrogates, self.best, strict=True)]
+        values = np.concatenate([part[0] for part in parts])
         share = np.exp(values - values.max())
         share /= share.sum()
-        by_column = mean_slope @ (share * by_mean) + variance_slope * (float(share @ by_sd) / (2.0 * sd))
-        slope = along_axes(self.layout, point, by_column)
+        slope = along_axes(self.layout, point, np.concatenate([part[1] for part in parts], axis=1) @ share)
         total = float(_log_mean_exp(values[None, :])[0])
         if self.belief is not None:
             value, belief_slope = self.belief(point[None, :])
             total, slope = total + float(value[0]), slope + belief_slope[0]
         return total, slope
+
+
+def _value_and_slope(surrogate: Surrogate, best: Vector, row: Vector) -> tuple[Vector, Matrix]:
+    """Return log EI of each version (versions,), and its derivative by each column (columns, versions)."""
+    mean, variance, mean_slope, variance_slope = surrogate.posterior_and_slopes(row)
+    sd = math.sqrt(variance)
+    values, by_mean, by_sd = log_ei(mean, np.full(len(mean), sd), best)
+    return values, mean_slope * by_mean + variance_slope[:, None] * (by_sd / (2.0 * sd))
 
 
 def with_context(features: Matrix, context: Vector) -> Matrix:

@@ -17,8 +17,9 @@ import numpy.typing as npt
 from lightning_tune.search.gp.acquisition import Acquisition, Belief
 from lightning_tune.search.gp.data import Rows, Seen
 from lightning_tune.search.gp.earlier import most_telling
-from lightning_tune.search.gp.fit import fit_hyper, round_number
-from lightning_tune.search.gp.kernel import Matrix, Vector
+from lightning_tune.search.gp.fit import Evidence, fit_hyper, round_number
+from lightning_tune.search.gp.kernel import Matrix, Vector, squared_distances
+from lightning_tune.search.gp.laplace import spread
 from lightning_tune.search.gp.layout import Layout
 from lightning_tune.search.gp.outputs import standardise
 from lightning_tune.search.gp.surrogate import Hyper, Surrogate
@@ -29,6 +30,12 @@ MODELLED = 512
 """Rows that the posterior rests on."""
 FANTASIES = 8
 """Versions of what the running trials may cost."""
+DRAWS = 3
+"""Hyperparameters beside the likeliest that a point's worth is averaged over."""
+DRAWN_WORK = 400_000
+"""No draws beyond so many rows squared, times hyperparameters: there the data leave little doubt."""
+NEAR = 0.1
+"""Points that are closer, times the root of the dimension, speak for one place in the statistics of costs."""
 ANCHORS = 5
 """Points of the lowest posterior mean, near which better ones are looked for."""
 
@@ -84,13 +91,20 @@ class Modelled:
 
     def observations(self, rows: Rows) -> tuple[Matrix, Vector, float]:
         """Return columns and standardised costs of rows and earlier sweeps, and the scale of this one's."""
-        own = standardise(rows.levelled())
+        own = standardise(rows.levelled(), self._crowding(rows.points))
         columns = [self.features(rows.points, rows.levels)]
         costs = [own.costs]
         for place, (points, values) in enumerate(self.earlier):
             columns.append(self.features(points, np.ones(len(points)), place + 1))
-            costs.append(standardise(values).costs)
+            costs.append(standardise(values, self._crowding(points)).costs)
         return np.concatenate(columns), np.concatenate(costs), own.scale
+
+    def _crowding(self, points: Matrix) -> Vector:
+        """Return how many points each has around it, itself included, of shape (num,)."""
+        features = self.layout.features(points)
+        near = NEAR**2 * self.layout.axes
+        apart = squared_distances(features, features, np.full(features.shape[1], 0.5 / near))
+        return np.asarray(np.exp(-apart).sum(axis=1))
 
     def hyper(self) -> Hyper:
         """Fit hyperparameters: at length on a first part of the rows, and from there to all of them."""
@@ -100,24 +114,46 @@ class Modelled:
             return found
         return self._fit(self.rows.take(most_telling(self.rows.costs, FITTED)), found)
 
+    def hypers(self, rng: np.random.Generator) -> list[Hyper]:
+        """Return the likeliest hyperparameters, and some others that may be true."""
+        mode = self.hyper()
+        if len(self.rows) ** 2 * (len(mode.lengths) + 2) > DRAWN_WORK:
+            return [mode]
+        columns, costs, scale = self.observations(self.rows)
+        evidence = Evidence.of(columns, self.owner, costs, self._noise(scale), self._related)
+        return [mode, *spread(evidence, mode, DRAWS, rng)]
+
     def _fit(self, rows: Rows, start: Hyper | None) -> Hyper:
         columns, costs, scale = self.observations(rows)
-        related = int(self.owner.max()) + 1 - self.layout.axes
-        return fit_hyper(columns, self.owner, costs, self._noise(scale), start, related)
+        return fit_hyper(columns, self.owner, costs, self._noise(scale), start, self._related)
+
+    @property
+    def _related(self) -> int:
+        """The number of axes that are contexts."""
+        return int(self.owner.max()) + 1 - self.layout.axes
 
     def _noise(self, scale: float) -> float | None:
         return None if self.noise_sd is None else (self.noise_sd / scale) ** 2
 
-    def condition(self, pending: Matrix, rng: np.random.Generator) -> Surrogate:
-        """Return the posterior, in as many versions as there are fantasies of the pending points."""
-        hyper = self.hyper()
+    def condition(
+        self,
+        pending: Matrix,
+        rng: np.random.Generator,
+        hyper: Hyper | None = None,
+        fantasies: int = FANTASIES,
+    ) -> Surrogate:
+        """Return the posterior, in as many versions as there are fantasies of the pending points.
+
+        The hyperparameters are the likeliest ones unless they are given.
+        """
+        hyper = hyper or self.hyper()
         columns, costs, _ = self.observations(self.rows)
         surrogate = Surrogate.fit(columns, self.owner, costs[:, None], hyper)
         if not len(pending):
             return surrogate
         waiting = self.features(pending, np.ones(len(pending)))
-        drawn = draw(*surrogate.joint(waiting), hyper.noise, rng)
-        versions = np.concatenate([np.tile(costs[:, None], FANTASIES), drawn])
+        drawn = draw(*surrogate.joint(waiting), hyper.noise, rng, fantasies)
+        versions = np.concatenate([np.tile(costs[:, None], fantasies), drawn])
         return Surrogate.fit(np.concatenate([columns, waiting]), self.owner, versions, hyper)
 
 
@@ -133,23 +169,30 @@ def acquire(
     """Return the acquisition function of a history, and the best points to look around, best first."""
     rows = seen.rows.take(most_telling(seen.rows.costs, MODELLED))
     modelled = Modelled(layout=layout, rows=rows, earlier=earlier, noise_sd=noise_sd)
-    surrogate = modelled.condition(seen.pending, rng)
-    known = np.concatenate([rows.points, seen.pending])
-    means = surrogate.mean(modelled.features(known, np.ones(len(known))))
-    order = np.argsort(means[: len(rows)].mean(axis=1), kind="stable")
+    hypers = modelled.hypers(rng)
+    fantasies = FANTASIES // len(hypers)
+    surrogates = [modelled.condition(seen.pending, rng, hyper, fantasies) for hyper in hypers]
+    points = np.concatenate([rows.points, seen.pending])
+    known = modelled.features(points, np.ones(len(points)))
+    means = [surrogate.mean(known) for surrogate in surrogates]
+    order = np.argsort(means[0][: len(rows)].mean(axis=1), kind="stable")
     _, first = np.unique(rows.points[order], axis=0, return_index=True, equal_nan=True)
     acquisition = Acquisition(
-        layout=layout, surrogate=surrogate, best=means.min(axis=0), context=modelled.context, belief=belief
+        layout=layout,
+        surrogates=surrogates,
+        best=[mean.min(axis=0) for mean in means],
+        context=modelled.context,
+        belief=belief,
     )
     return acquisition, rows.points[order[np.sort(first)[:ANCHORS]]]
 
 
-def draw(mean: Matrix, covariance: Matrix, noise: float, rng: np.random.Generator) -> Matrix:
-    """Draw the costs of pending points, of shape (num, FANTASIES); each draw comes with its mirror image."""
+def draw(mean: Matrix, covariance: Matrix, noise: float, rng: np.random.Generator, number: int) -> Matrix:
+    """Draw the costs of pending points, of shape (num, number); each draw comes with its mirror image."""
     from scipy.linalg import cholesky
 
     size = len(covariance)
     diagonal = noise + 1e-8 * max(float(np.trace(covariance)), 1e-8)
     factor = cholesky(covariance + diagonal * np.eye(size), lower=True, check_finite=False)
-    normal = rng.standard_normal((size, FANTASIES // 2))
+    normal = rng.standard_normal((size, number // 2))
     return np.asarray(mean + factor @ np.concatenate([normal, -normal], axis=1))

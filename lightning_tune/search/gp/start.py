@@ -15,7 +15,7 @@ CANDIDATES = 128
 
 def num_starts(axes: int) -> int:
     """Return how many trials come before the model, by the number of axes."""
-    return min(4 + axes // 2, 12)
+    return min(4 + axes, 12)
 
 
 def candidates(
@@ -23,13 +23,16 @@ def candidates(
 ) -> Matrix:
     """Return points for the next place of the design, the farthest from all that were tried first.
 
-    With a belief the first place is its centre, and every other one is drawn from it.
+    The first place is the middle of the space: who sets bounds tends to set them around what is likely. With
+    a belief it is the belief's centre, and every other one is drawn from it.
     """
     drawn = np.stack(
         [_fill(layout, axis, tried[:, axis], strata, rng) for axis in range(layout.axes)], axis=1
     )
     if belief is not None and len(tried) % 2 == 0:
         drawn = belief.draw(drawn, rng) if len(tried) else belief.centre(drawn)
+    elif not len(tried):
+        drawn[0, ~layout.unordered] = 0.5
     points = layout.settle(drawn)
     if not len(tried):
         return points

@@ -14,32 +14,42 @@ from lightning_tune.search.gp.surrogate import Hyper, Surrogate
 LAYOUT = Layout(Encoding(Space({"a": Float(0, 1), "c": Choice({"x": {"b": Float(0, 1)}, "y": {}})})))
 
 
+LENGTHS = np.array([0.4, 0.8, 0.6, 1.0])
+
+
 def acquisition(versions: int = 1, belief: bool = False, context: int = 0) -> Acquisition:
+    """Return one over two hyperparameters that may be true, each with a kernel of its own."""
     rng = np.random.default_rng(0)
     rows = LAYOUT.features(LAYOUT.settle(rng.random((12, 3))))
     rows = np.concatenate([rows, np.ones((12, context))], axis=1)
     owner = np.concatenate([LAYOUT.owner, np.full(context, 3)])
     costs = rng.standard_normal((12, versions))
-    hyper = Hyper(lengths=np.array([0.4, 0.8, 0.6, 1.0])[: owner.max() + 1], signal=1.0, noise=1e-3)
-    surrogate = Surrogate.fit(rows, owner, costs, hyper)
+    hypers = [
+        Hyper(lengths=LENGTHS[: owner.max() + 1] * scale, signal=scale, noise=1e-3, smooth=smooth)
+        for scale, smooth in ((1.0, False), (0.7, True))
+    ]
+    surrogates = [Surrogate.fit(rows, owner, costs, hyper) for hyper in hypers]
     believed = believe(LAYOUT, {"a": (0.7, 0.2), "b": 0.1, "c": "y"}) if belief else None
     return Acquisition(
         layout=LAYOUT,
-        surrogate=surrogate,
-        best=surrogate.mean(rows).min(axis=0),
+        surrogates=surrogates,
+        best=[surrogate.mean(rows).min(axis=0) for surrogate in surrogates],
         context=np.ones(context),
         belief=believed,
     )
 
 
-def test_it_is_the_logarithm_of_the_mean_of_expected_improvement_over_versions():
+def test_it_is_the_logarithm_of_the_mean_of_expected_improvement_over_hyperparameters_and_versions():
     acquire = acquisition(versions=4)
     points = LAYOUT.settle(np.random.default_rng(1).random((6, 3)))
-    mean, variance = acquire.surrogate.posterior(LAYOUT.features(points))
-    sd = np.sqrt(variance)[:, None]
-    z = (acquire.best - mean) / sd
-    improvement = sd * (norm.pdf(z) + z * norm.cdf(z))
-    np.testing.assert_allclose(acquire(points), np.log(improvement.mean(axis=1)), rtol=1e-8)
+    improvements = []
+    for surrogate, best in zip(acquire.surrogates, acquire.best, strict=True):
+        mean, variance = surrogate.posterior(LAYOUT.features(points))
+        sd = np.sqrt(variance)[:, None]
+        z = (best - mean) / sd
+        improvements.append(sd * (norm.pdf(z) + z * norm.cdf(z)))
+    expected = np.log(np.concatenate(improvements, axis=1).mean(axis=1))
+    np.testing.assert_allclose(acquire(points), expected, rtol=1e-8)
 
 
 @pytest.mark.parametrize("versions", [1, 5])

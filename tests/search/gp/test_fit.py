@@ -22,9 +22,10 @@ def drawn(num: int, lengths: list[float], noise_sd: float, seed: int = 0):
 
 
 @pytest.mark.parametrize("noise", [None, 0.02])
-def test_the_gradient_equals_finite_differences(noise: float | None):
+@pytest.mark.parametrize("smooth", [False, True])
+def test_the_gradient_equals_finite_differences(noise: float | None, smooth: bool):
     rng = np.random.default_rng(0)
-    evidence = Evidence.of(rng.random((12, 3)), OWNER, rng.standard_normal(12), noise)
+    evidence = Evidence.of(rng.random((12, 3)), OWNER, rng.standard_normal(12), noise, smooth=smooth)
     theta = evidence.start() + 0.3 * rng.standard_normal(len(evidence.start()))
     _, gradient = evidence(theta)
     for index in range(len(theta)):
@@ -34,17 +35,20 @@ def test_the_gradient_equals_finite_differences(noise: float | None):
         assert gradient[index] == pytest.approx(numeric, rel=1e-5, abs=1e-6)
 
 
-def test_differences_of_the_value_equal_those_of_the_closed_form():
+@pytest.mark.parametrize("smooth", [False, True])
+def test_differences_of_the_value_equal_those_of_the_closed_form(smooth: bool):
     """The log density of scipy's multivariate normal and of the log-normal priors, up to a constant."""
     rng = np.random.default_rng(1)
     rows, costs = rng.random((10, 3)), rng.standard_normal(10)
-    evidence = Evidence.of(rows, OWNER, costs, None)
+    evidence = Evidence.of(rows, OWNER, costs, None, smooth=smooth)
     place, scale = lengths_prior(2)
 
     def closed_form(theta):
         hyper = evidence.hyper(theta)
-        q = math.sqrt(5) * cdist(rows, rows, w=hyper.lengths[OWNER] ** -2.0)
-        covariance = TREND + hyper.signal * (1 + q + q**2 / 3) * np.exp(-q)
+        r = cdist(rows, rows, w=hyper.lengths[OWNER] ** -2.0)
+        q = math.sqrt(5) * r
+        kernel = np.exp(-(r**2) / 2) if smooth else (1 + q + q**2 / 3) * np.exp(-q)
+        covariance = TREND + hyper.signal * kernel
         covariance += (hyper.noise + JITTER * hyper.signal) * np.eye(10)
         value = -multivariate_normal(np.zeros(10), covariance).logpdf(costs)
         value += sum(t + 0.5 * ((t - place) / scale) ** 2 for t in theta[:2])
@@ -81,6 +85,15 @@ def test_an_axis_that_does_not_matter_gets_a_long_length():
     useless = np.random.default_rng(5).random((60, 1))
     hyper = fit_hyper(np.concatenate([rows, useless], axis=1), np.array([0, 1]), costs, None)
     assert hyper.lengths[1] > 5 * hyper.lengths[0]
+
+
+def test_the_kernel_is_the_one_that_the_data_come_from():
+    rows = np.random.default_rng(3).random((60, 2))
+    wave = np.sin(4.0 * rows[:, 0]) + np.cos(3.0 * rows[:, 1])
+    kink = np.abs(rows[:, 0] - 0.4) + np.abs(rows[:, 1] - 0.6)
+    owner = np.array([0, 1])
+    assert fit_hyper(rows, owner, wave, None).smooth
+    assert not fit_hyper(rows, owner, kink, None).smooth
 
 
 def test_noise_is_told_from_signal():

@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 from scipy.spatial.distance import cdist
+from scipy.stats import norm
 
-from lightning_tune.search.gp.kernel import matern, squared_distances
+from lightning_tune.search.gp.kernel import gaussian, kernel_of, matern, squared_distances
 
 
 def test_it_is_matern_five_halves():
@@ -11,10 +13,18 @@ def test_it_is_matern_five_halves():
     np.testing.assert_allclose(matern(r**2)[0], expected, atol=1e-14)
 
 
-def test_its_slope_equals_finite_differences():
+def test_the_smooth_one_is_gaussian():
+    r = np.linspace(0.0, 6.0, 50)
+    np.testing.assert_allclose(gaussian(r**2)[0], norm.pdf(r) / norm.pdf(0.0), atol=1e-14)
+    assert kernel_of(smooth=True) is gaussian
+    assert kernel_of(smooth=False) is matern
+
+
+@pytest.mark.parametrize("kernel", [matern, gaussian])
+def test_slopes_equal_finite_differences(kernel):
     squared = np.linspace(0.01, 9.0, 40)
-    numeric = (matern(squared + 1e-6)[0] - matern(squared - 1e-6)[0]) / 2e-6
-    np.testing.assert_allclose(matern(squared)[1], numeric, atol=1e-8)
+    numeric = (kernel(squared + 1e-6)[0] - kernel(squared - 1e-6)[0]) / 2e-6
+    np.testing.assert_allclose(kernel(squared)[1], numeric, atol=1e-8)
 
 
 def test_distances_equal_scipys():

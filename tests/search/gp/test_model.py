@@ -48,7 +48,7 @@ def test_a_pending_point_is_left_alone():
     point, alone, _ = best_of(GRID, seen(data))
     _, beside, _ = best_of(GRID, seen(data, point[None, :]))
     assert beside(point[None, :])[0] < alone(point[None, :])[0] - 1.0
-    assert beside.surrogate.alpha.shape[1] == model.FANTASIES
+    assert sum(surrogate.alpha.shape[1] for surrogate in beside.surrogates) == model.FANTASIES
 
 
 def test_small_budgets_teach_about_the_largest():
@@ -95,17 +95,44 @@ def test_a_known_noise_is_used_in_the_objectives_unit():
     assert math.sqrt(modelled.hyper().noise) * modelled.observations(data)[2] == pytest.approx(0.1)
 
 
+def test_worth_is_averaged_over_hyperparameters_while_few_rows_leave_them_open():
+    _, acquisition, _ = best_of(GRID, seen(rows(12)))
+    lengths = [surrogate.hyper.lengths.tolist() for surrogate in acquisition.surrogates]
+    assert len({tuple(one) for one in lengths}) == 1 + model.DRAWS
+    modelled = Modelled(layout=LAYOUT, rows=rows(12), earlier=(), noise_sd=None)
+    assert lengths[0] == modelled.hyper().lengths.tolist()
+
+
+def test_rows_around_the_best_do_not_change_what_costs_are_measured_in():
+    """Fifty repetitions of one place count as one in mean and deviation."""
+    spread = rows(30)
+    jitter = 1e-4 * np.random.default_rng(0).random((50, 2))
+    best = spread.points[[spread.costs.argmin()] * 50] + jitter
+    gathered = Rows(
+        points=np.concatenate([spread.points, best]),
+        levels=np.ones(80),
+        costs=np.concatenate([spread.costs, bowl(best)]),
+        trials=np.arange(80),
+    )
+    scales = [
+        Modelled(layout=LAYOUT, rows=data, earlier=(), noise_sd=None).observations(data)[2]
+        for data in (spread, gathered)
+    ]
+    assert 0.5 < scales[1] / scales[0] < 2.0
+
+
 def test_cost_is_bounded_in_a_long_sweep():
     data = rows(3000)
     point, acquisition, _ = best_of(GRID, seen(data))
-    assert len(acquisition.surrogate.features) == MODELLED
+    assert [len(surrogate.features) for surrogate in acquisition.surrogates] == [MODELLED]
     assert np.abs(point - 0.3).max() < 0.1
 
 
 def test_fantasies_have_the_mean_and_the_covariance_of_the_posterior():
     covariance = np.array([[2.0, 1.2], [1.2, 1.0]])
     many = [
-        draw(np.array([[1.0], [2.0]]), covariance, 0.0, np.random.default_rng(seed)) for seed in range(2000)
+        draw(np.array([[1.0], [2.0]]), covariance, 0.0, np.random.default_rng(seed), 8)
+        for seed in range(2000)
     ]
     np.testing.assert_allclose(np.mean(many, axis=(0, 2)), [1.0, 2.0], atol=1e-9)
     np.testing.assert_allclose(np.cov(np.concatenate(many, axis=1)), covariance, atol=0.06)

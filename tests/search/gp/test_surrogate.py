@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,13 +9,15 @@ from lightning_tune.search.gp.surrogate import JITTER, TREND, Hyper, Surrogate, 
 
 OWNER = np.array([0, 1, 1, 2])
 HYPER = Hyper(lengths=np.array([0.4, 0.9, 2.0]), signal=1.3, noise=0.01)
+either_kernel = pytest.mark.parametrize("hyper", [HYPER, replace(HYPER, smooth=True)])
 
 
-def covariance(left, right):
+def covariance(hyper, left, right):
     """The kernel written out with scipy's distances: an independent computation."""
-    r = cdist(left, right, w=HYPER.lengths[OWNER] ** -2.0)
+    r = cdist(left, right, w=hyper.lengths[OWNER] ** -2.0)
     q = math.sqrt(5) * r
-    return TREND + HYPER.signal * (1 + q + q**2 / 3) * np.exp(-q)
+    kernel = np.exp(-(r**2) / 2) if hyper.smooth else (1 + q + q**2 / 3) * np.exp(-q)
+    return TREND + hyper.signal * kernel
 
 
 @pytest.fixture
@@ -23,35 +26,37 @@ def data():
     return rng.random((30, 4)), rng.standard_normal((30, 2)), rng.random((9, 4))
 
 
-def closed_form(rows, costs, asked):
-    noisy = covariance(rows, rows) + (HYPER.noise + JITTER * HYPER.signal) * np.eye(len(rows))
-    cross = covariance(asked, rows)
-    return cross @ np.linalg.solve(noisy, costs), covariance(asked, asked) - cross @ np.linalg.solve(
-        noisy, cross.T
-    )
+def closed_form(hyper, rows, costs, asked):
+    noisy = covariance(hyper, rows, rows) + (hyper.noise + JITTER * hyper.signal) * np.eye(len(rows))
+    cross = covariance(hyper, asked, rows)
+    known = cross @ np.linalg.solve(noisy, cross.T)
+    return cross @ np.linalg.solve(noisy, costs), covariance(hyper, asked, asked) - known
 
 
-def test_mean_and_variance_equal_the_closed_form(data):
+@either_kernel
+def test_mean_and_variance_equal_the_closed_form(data, hyper):
     rows, costs, asked = data
-    surrogate = Surrogate.fit(rows, OWNER, costs, HYPER)
+    surrogate = Surrogate.fit(rows, OWNER, costs, hyper)
     mean, variance = surrogate.posterior(asked)
-    expected_mean, expected_covariance = closed_form(rows, costs, asked)
+    expected_mean, expected_covariance = closed_form(hyper, rows, costs, asked)
     np.testing.assert_allclose(mean, expected_mean, atol=1e-8)
     np.testing.assert_allclose(variance, np.diag(expected_covariance), atol=1e-8)
     np.testing.assert_allclose(surrogate.mean(asked), expected_mean, atol=1e-8)
 
 
-def test_the_joint_posterior_equals_the_closed_form(data):
+@either_kernel
+def test_the_joint_posterior_equals_the_closed_form(data, hyper):
     rows, costs, asked = data
-    mean, joint = Surrogate.fit(rows, OWNER, costs, HYPER).joint(asked)
-    expected_mean, expected_covariance = closed_form(rows, costs, asked)
+    mean, joint = Surrogate.fit(rows, OWNER, costs, hyper).joint(asked)
+    expected_mean, expected_covariance = closed_form(hyper, rows, costs, asked)
     np.testing.assert_allclose(mean, expected_mean, atol=1e-8)
     np.testing.assert_allclose(joint, expected_covariance, atol=1e-8)
 
 
-def test_slopes_equal_finite_differences(data):
+@either_kernel
+def test_slopes_equal_finite_differences(data, hyper):
     rows, costs, asked = data
-    surrogate = Surrogate.fit(rows, OWNER, costs, HYPER)
+    surrogate = Surrogate.fit(rows, OWNER, costs, hyper)
     mean, variance, mean_slope, variance_slope = surrogate.posterior_and_slopes(asked[0])
     whole_mean, whole_variance = surrogate.posterior(asked[:1])
     np.testing.assert_allclose(mean, whole_mean[0], atol=1e-10)

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from lightning_tune.search.gp.fit import Evidence, fit_hyper
+from lightning_tune.search.gp.laplace import curvature, spread
+
+OWNER = np.array([0, 1])
+
+
+def evidence_of(num: int) -> tuple[Evidence, np.ndarray]:
+    rng = np.random.default_rng(0)
+    rows = rng.random((num, 2))
+    costs = np.sin(5.0 * rows[:, 0]) + 0.1 * rng.standard_normal(num)
+    return Evidence.of(rows, OWNER, costs, None), rows
+
+
+def mode_of(evidence: Evidence, rows: np.ndarray):
+    return fit_hyper(rows, OWNER, evidence.costs, None)
+
+
+def test_the_curvature_equals_second_differences_of_the_value():
+    evidence, _ = evidence_of(15)
+    theta = evidence.start() + 0.2
+    matrix = curvature(evidence, theta)
+    np.testing.assert_allclose(matrix, matrix.T)
+    for one, first in enumerate(np.eye(4) * 1e-3):
+        for other, second in enumerate(np.eye(4) * 1e-3):
+            corners = [
+                evidence(theta + a * first + b * second)[0] for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))
+            ]
+            numeric = (corners[0] - corners[1] - corners[2] + corners[3]) / 4e-6
+            assert matrix[one, other] == pytest.approx(numeric, rel=1e-2, abs=1e-2)
+
+
+def test_draws_lie_around_the_mode_within_the_bounds_and_have_its_kernel():
+    evidence, rows = evidence_of(40)
+    mode = mode_of(evidence, rows)
+    drawn = spread(evidence, mode, 400, np.random.default_rng(1))
+    thetas = np.array([evidence.theta(hyper) for hyper in drawn])
+    low, high = np.array(evidence.bounds()).T
+    assert ((thetas >= low - 1e-9) & (thetas <= high + 1e-9)).all()
+    assert {hyper.smooth for hyper in drawn} == {mode.smooth}
+    assert np.median(thetas[:, 0]) == pytest.approx(evidence.theta(mode)[0], abs=0.1)
+
+
+def test_what_the_data_leave_open_varies_most():
+    """The second axis does not matter: its length may be anything that is long."""
+    evidence, rows = evidence_of(40)
+    drawn = spread(evidence, mode_of(evidence, rows), 200, np.random.default_rng(1))
+    doubts = np.log([hyper.lengths for hyper in drawn]).std(axis=0)
+    assert doubts[1] > 1.5 * doubts[0]

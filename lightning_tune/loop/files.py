@@ -21,9 +21,24 @@ _CHUNK = 1 << 22
 
 @dataclass(frozen=True)
 class SweepFiles:
-    """Reads and writes a sweep's checkpoint files. Paths are relative to `folder`, with forward slashes."""
+    """Reads and writes a sweep's checkpoint files. Paths are relative to `folder`, with forward slashes.
 
-    folder: Path
+    Attributes:
+        root: the sweep's folder; None of a sweep that has no files.
+    """
+
+    root: Path | None
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are.
+
+        Raises:
+            CheckpointError: the sweep has no files.
+        """
+        if self.root is None:
+            raise CheckpointError("this sweep is of a function, and keeps no checkpoints.")
+        return self.root
 
     def trial_folder(self, trial: int) -> Path:
         """Return a trial's folder, made (0700) if it is not there."""
@@ -107,6 +122,8 @@ class SweepFiles:
 
     def remove_leftovers(self, recorded: Collection[str]) -> None:
         """Remove what a killed process left: temporary files, and checkpoints that no record names."""
+        if self.root is None:
+            return
         for path in self.folder.glob("trials/*/.*.tmp"):
             path.unlink(missing_ok=True)
         for kind in get_args(CheckpointKind):

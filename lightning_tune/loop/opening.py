@@ -23,7 +23,7 @@ class OpenSweep:
     """A sweep that is ready to run: its folder, its store, its history so far."""
 
     name: str
-    folder: Path
+    folder: Path | None
     store: Store
     history: History
     resumed: bool
@@ -65,7 +65,7 @@ def check_name(name: str) -> None:
 def open_sweep(
     *,
     name: str,
-    folder: Path,
+    folder: Path | None,
     store: Store,
     spec: dict[str, JSON],
     space: Space,
@@ -93,8 +93,10 @@ def open_sweep(
         return OpenSweep(name=name, folder=folder, store=store, history=history, resumed=True)
     if record is not None:
         store.delete(name)  # asked for, or nothing but the record is there: no trial of it ever reported
-        shutil.rmtree(folder / "trials", ignore_errors=True)
-    (folder / _OWNER).unlink(missing_ok=True)
+    if folder is not None:
+        if record is not None:
+            shutil.rmtree(folder / "trials", ignore_errors=True)
+        (folder / _OWNER).unlink(missing_ok=True)
     store.create(name, spec, time.time())
     history.extend(store.append(name, [_declared(space, 1)], durable=True))
     return OpenSweep(name=name, folder=folder, store=store, history=history, resumed=False)
@@ -146,8 +148,9 @@ def _last_space(store: Store, name: str) -> tuple[int, dict[str, JSON]]:
     return (declared[-1].version, dict(declared[-1].space)) if declared else (0, {})
 
 
-def _refusal(name: str, folder: Path, differences: list[str], changed: list[str]) -> str:
-    lines = [f"the sweep {name!r} ({folder}) exists and was made with other settings:"]
+def _refusal(name: str, folder: Path | None, differences: list[str], changed: list[str]) -> str:
+    where = "" if folder is None else f" ({folder})"
+    lines = [f"the sweep {name!r}{where} exists and was made with other settings:"]
     lines += [f"  {sentence}" for sentence in differences]
     lines += [f"  space: {sentence}" for sentence in changed]
     ways = "`overwrite=True` to delete it and begin anew, or another `name=`"

@@ -83,9 +83,10 @@ class TrialResult:
                 module.
         """
         if self._ref is None:
-            raise CheckpointError(
-                f"trial {self.number} has no checkpoint: `keep_checkpoints=` of the best trials keep theirs."
-            )
+            why = "`keep_checkpoints=` of the best trials keep theirs"
+            if self._files.root is None:
+                why = "it called a function, which trains nothing that could be loaded"
+            raise CheckpointError(f"trial {self.number} has no checkpoint: {why}.")
         state = read_checkpoint(self._files.check(self._ref))
         config = {**self.config, **self._size}
         recipe, _ = model_recipe(model, self._space, *self._size)
@@ -109,7 +110,7 @@ class Result:
 
     Attributes:
         name: the sweep's name.
-        folder: where its checkpoints and logs are.
+        folder: where its checkpoints and logs are; None of a sweep over a function, which has neither.
         reason: why the sweep ended, in words.
         space: the search space.
         history: all trials, as searchers and schedulers see them.
@@ -120,7 +121,7 @@ class Result:
         self,
         *,
         name: str,
-        folder: Path,
+        folder: Path | None,
         reason: str,
         space: Space,
         history: History,
@@ -246,7 +247,7 @@ class Result:
             values=values_of(trial, self.history),
             reports=trial.reports,
             reason=trial.reason,
-            checkpoint=None if saved is None else self.folder / saved.path,
+            checkpoint=None if saved is None else files.folder / saved.path,
             error=trial.error,
             epochs=trial.step,
             best_epoch=trial.best_step,

@@ -165,7 +165,7 @@ class SweepSettings:
         """What the sweep costs at most, in words."""
         return self.schedule.cost(self.num_trials, self.repeats)
 
-    def open(self, name: str, folder: Path, store: Store) -> OpenSweep:
+    def open(self, name: str, folder: Path | None, store: Store) -> OpenSweep:
         """Find or make the sweep in a store.
 
         Raises:
@@ -186,7 +186,7 @@ class SweepSettings:
         """Return the history of a sweep of which nothing has happened."""
         return History(self.objective, self.repeats, self.constraint, anew=not self.budget.resumes)
 
-    def result(self, name: str, folder: Path, reason: str, history: History) -> Result:
+    def result(self, name: str, folder: Path | None, reason: str, history: History) -> Result:
         """Return what came of the sweep."""
         return Result(
             name=name, folder=folder, reason=reason, space=self.space, history=history, budget=self.budget

@@ -5,7 +5,6 @@ The same settings, coordinator, store and result as `TuneLoop`'s; only what runs
 
 import itertools
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,9 +30,6 @@ from lightning_tune.loop.settings import Score, SweepSettings
 from lightning_tune.schedule import PopulationBased, Scheduler
 from lightning_tune.search import Searcher
 from lightning_tune.store import Store, open_store
-
-_NO_FOLDER = Path(os.sep, "nonexistent", "lightning-tune")
-"""Such sweeps have no files but their store."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +152,7 @@ class Sweep:
                 name = _hold_fresh(stack, opened)
             else:
                 stack.enter_context(opened.hold(name))
-            self._sweep = self.settings.open(name, _NO_FOLDER, opened)
+            self._sweep = self.settings.open(name, None, opened)
             self.coordinator = self.settings.coordinator(
                 self._sweep, baselines=baselines, listeners=[], provenance={}
             )
@@ -170,7 +166,7 @@ class Sweep:
     @property
     def result(self) -> Result:
         """What came of it so far."""
-        return self.settings.result(self._sweep.name, _NO_FOLDER, self.reason, self._sweep.history)
+        return self.settings.result(self._sweep.name, None, self.reason, self._sweep.history)
 
     def ask(self) -> Asked | None:
         """Return what to evaluate next; None where there is nothing any more, or until others are told.

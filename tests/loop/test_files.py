@@ -63,3 +63,10 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     files.remove_leftovers({"trials/0/best-0-1.ckpt"})
     assert [path.exists() for path in (leftover, kept, orphan, own)] == [False, True, False, True]
     files.remove("trials/0/never-there.ckpt")
+
+
+def test_a_sweep_without_files_says_so():
+    files = SweepFiles(None)
+    files.remove_leftovers([])
+    with pytest.raises(CheckpointError, match="keeps no checkpoints"):
+        files.trial_folder(0)

@@ -75,7 +75,7 @@ def test_a_table_has_a_row_a_trial_and_counts_steps():
 def test_there_are_no_weights_to_load_and_it_says_so():
     best = optimize(bowl, SPACE, search="random", max_trials=1).best
     assert best.checkpoint is None
-    with pytest.raises(CheckpointError, match="trial 0 has no checkpoint"):
+    with pytest.raises(CheckpointError, match="trial 0 has no checkpoint: it called a function"):
         best.load(object)
 
 

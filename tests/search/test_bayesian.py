@@ -249,8 +249,10 @@ def test_noise_may_be_told_for_each_objective():
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_with_several_objectives_it_finds_more_of_the_front_than_random_search(name: str):
+    """With three objectives that takes longer: until 50 trials it is no better."""
     problem = PROBLEMS[name]
-    assert problem.volume(BayesianSearch(), 60, seeds=1) > problem.volume(RandomSearch(), 60) + 0.07
+    trials = 60 if len(problem.reference) == 2 else 100
+    assert problem.volume(BayesianSearch(), trials, seeds=1) > problem.volume(RandomSearch(), trials) + 0.07
 
 
 def test_parallel_workers_find_a_front_too():

@@ -8,7 +8,7 @@ is expected in that one number (ParEGO, Knowles 2006).
 
 The reference point lies beyond the front's worst in each objective by a tenth of the front's range, as usual
 (Ishibuchi, Imada, Setoguchi & Nojima 2018). A front that was only found in part would then be all that is
-looked for; so every other time, by lot, it lies beyond the front that may be around the known one: what
+looked for; so at times, by lot, it lies beyond the front that may be around the known one: what
 lower confidence bounds say of variations of its points.
 """
 
@@ -39,8 +39,9 @@ MARGIN = 0.1
 """How far beyond the front the reference lies, in units of its range."""
 ANCHORS = 8
 """Points of the front near which better ones are looked for."""
-WIDE = 0.5
-"""How often the reference lies beyond the front that there may be."""
+WIDE = {2: 0.5, 3: 0.25}
+"""How often the reference lies beyond the front that there may be, by the number of objectives: the ends of a
+surface are many, and trials there widen little."""
 VARIED = 256
 """Variations of points of the front, whose costs the models are asked for."""
 
@@ -71,7 +72,7 @@ def acquire_front(
     means = models.means(models.points)
     middle = means.mean(axis=1)
     reference = reference_point(middle)
-    if rng.random() < WIDE:
+    if rng.random() < WIDE[len(seen)]:
         hoped = models.hopes(_varied(layout, models.points[non_dominated(middle)], rng))
         reference = np.maximum(reference, reference_point(np.concatenate([middle, hoped])))
     known = np.concatenate([means, models.means(seen[0].pending)])

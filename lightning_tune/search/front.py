@@ -28,7 +28,7 @@ def best_first(costs: Matrix, number: int) -> Indices:
 
     Example:
         >>> best_first(np.array([[3.0, 3.0], [1.0, 4.0], [2.0, 1.8], [2.1, 1.7], [4.0, 1.0]]), 3).tolist()
-        [1, 4, 3]
+        [1, 4, 2]
     """
     left = np.flatnonzero(np.isfinite(costs).all(axis=1))
     chosen: list[int] = []

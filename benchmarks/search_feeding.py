@@ -23,7 +23,11 @@ from search_spaces import (
     plain,
 )
 
-from lightning_tune import Sweep
+from lightning_tune import Space, Sweep
+from lightning_tune.core.decision import Done, Wait
+from lightning_tune.core.history import History
+from lightning_tune.loop.choices import SEARCHERS
+from lightning_tune.search import Searcher
 
 ROOM = 1_000  # how many more trials a library is told that there will be
 
@@ -51,10 +55,33 @@ class Past:
 Feeding = Callable[[Past], Iterator[None]]
 
 
+@dataclass(frozen=True)
+class Continued(Searcher):
+    """A searcher that proposes a past first, whatever came of it, and then as another does."""
+
+    past: Past
+    searcher: Searcher
+
+    def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Wait | Done:
+        """Return the next configuration of the past, or the other's proposal."""
+        if len(history) < len(self.past.configs):
+            return self.past.configs[len(history)]
+        return self.searcher.suggest(space, history, rng)
+
+    def resolve(self, max_trials: int | None) -> "Continued":
+        """Return it for a sweep of so many trials."""
+        return Continued(self.past, self.searcher.resolve(max_trials))
+
+    def describe(self) -> dict[str, Any]:
+        """Return the other's description."""
+        return self.searcher.describe()
+
+
 def ours(word: str, past: Past) -> Iterator[None]:
-    """Ask and tell of ours; the past comes as the configurations to try first."""
+    """Ask and tell of ours."""
     trials = len(past.values) + ROOM
-    with Sweep(past.problem.space, search=word, max_trials=trials, baseline=past.configs) as sweep:
+    search = Continued(past, SEARCHERS[word]())
+    with Sweep(past.problem.space, search=search, max_trials=trials) as sweep:
         for place in range(trials):
             asked = sweep.ask()
             if asked is None:
@@ -132,23 +159,25 @@ def hyperopt(past: Past) -> Iterator[None]:
     import hyperopt as library  # type: ignore[import-untyped]
     from hyperopt.fmin import generate_trials_to_calculate  # type: ignore[import-untyped]
 
-    known = iter(past.values)
     trials = generate_trials_to_calculate(past.configs)
-    search = partial(
-        library.fmin,
-        lambda config: next(known, None) or past.problem.value(plain(config, past.problem.space)),
-        hyperopt_expressions(past.problem.space.spec),
-        algo=library.tpe.suggest,
-        trials=trials,
-        rstate=np.random.default_rng(0),
-        show_progressbar=False,
-    )
+    trials.refresh()
+    for document, value in zip(trials.trials, past.values, strict=True):
+        document["state"] = library.JOB_STATE_DONE
+        document["result"] = {"loss": value, "status": library.STATUS_OK}
+    trials.refresh()
     count = len(past.values)
-    search(max_evals=count)
     while True:
         yield
         count += 1
-        search(max_evals=count)
+        library.fmin(
+            lambda config: past.problem.value(plain(config, past.problem.space)),
+            hyperopt_expressions(past.problem.space.spec),
+            algo=library.tpe.suggest,
+            max_evals=count,
+            trials=trials,
+            rstate=np.random.default_rng(count),
+            show_progressbar=False,
+        )
 
 
 def nevergrad(past: Past) -> Iterator[None]:

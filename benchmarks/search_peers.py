@@ -144,7 +144,7 @@ PEERS = {
         Method(
             name="smac", search=smac, packages=("smac", "ConfigSpace", "scikit-learn"), slow=True, told=True
         ),
-        Method(name="nevergrad", search=nevergrad, packages=("nevergrad", "cma"), told=True),
+        Method(name="nevergrad", search=nevergrad, packages=("nevergrad", "cma", "numpy"), told=True),
         Method(name="hyperopt", search=hyperopt_tpe, packages=("hyperopt",)),
         Method(name="random", search=random_search, packages=("numpy",)),
     )

@@ -5,7 +5,6 @@ python benchmarks/search_rows.py ax smac    # what their files lack, seed by see
 
 import argparse
 import csv
-import itertools
 import multiprocessing
 import os
 import sys
@@ -60,10 +59,12 @@ def append_row(name: str, row: Row) -> None:
         writer.writerow(row)
 
 
-def fill(method: Method, seeds: int | None = None, processes: int = 1) -> list[str]:
+def fill(
+    method: Method, seeds: int | None = None, processes: int = 1, problems: Sequence[str] = tuple(PROBLEMS)
+) -> list[str]:
     """Measure what a method's file lacks, all problems of a seed before the next; return where it raised."""
     there = {(row["problem"], int(row["seed"])) for row in read_rows(method.name)}
-    wanted = [(problem, seed) for seed in range(seeds or method.seeds) for problem in PROBLEMS]
+    wanted = [(problem, seed) for seed in range(seeds or method.seeds) for problem in problems]
     where = {name: text for name, text in environment(method.packages).items() if name in COLUMNS}
     raised = []
     missing = [place for place in wanted if place not in there]
@@ -110,11 +111,14 @@ def main() -> None:
     )
     parser.add_argument("methods", nargs="+", choices=list(METHODS))
     parser.add_argument("--seeds", type=int, help="10, or 5 for a slow method")
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
+    parser.add_argument("--processes", type=int, default=1, help="runs at the same time (1)")
     args = parser.parse_args()
-    raised = itertools.chain(*(fill(METHODS[name], args.seeds, args.processes) for name in args.methods))
-    if text := "\n".join(raised):
-        raise SystemExit(text)
+    raised = []
+    for name in args.methods:
+        raised += fill(METHODS[name], args.seeds, args.processes, args.problems)
+    if raised:
+        raise SystemExit("\n".join(raised))
 
 
 if __name__ == "__main__":

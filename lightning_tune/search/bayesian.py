@@ -36,6 +36,8 @@ Placed = tuple[Matrix, Vector]
 """Points of an earlier sweep in this one's space, and their costs."""
 Admissible = Callable[[Vector], bool]
 """Whether a point was not tried before, and is allowed."""
+FEED = 4
+"""Candidates for a place under a rare option: of many, the farthest is always a corner."""
 EARLIER_STARTS = 2
 """Trials before the model where there are earlier sweeps."""
 
@@ -199,11 +201,11 @@ class BayesianSearch(Searcher):
         admissible: Admissible,
         rng: np.random.Generator,
     ) -> Vector | None:
-        """Return a point under a rare option, far from all others there; None every other time."""
+        """Return a point under a rare option, away from the others there; None every other time."""
         own = seen.tried[np.abs(seen.tried[:, starved[0]] - starved[1]) < 1e-9]
         if len(own) % 2:
             return None
-        spread = start.candidates(layout, own, start.num_starts(layout.axes), rng)
+        spread = start.candidates(layout, own, start.num_starts(layout.axes), rng, number=FEED)
         spread = layout.hold(spread, *starved, rng)
         return next((point for point in spread if admissible(point)), None)
 

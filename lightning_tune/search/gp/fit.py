@@ -177,13 +177,19 @@ def fit_hyper(
     first = () if start is None else (start.smooth, *evidence.theta(start).tolist())
     name = (features.tobytes(), owner.tobytes(), costs.tobytes(), noise, first, related)
     if name not in _memory:
-        _memory[name] = _long_fit(evidence) if start is None else _short_fit(evidence, start)
+        kept = evidence if start is None else replace(evidence, smooth=start.smooth)
+        _memory[name] = _long_fit(kept) if start is None else refit(kept, start)
         while len(_memory) > MEMORY:
             _memory.popitem(last=False)
     return _memory[name]
 
 
 _memory: OrderedDict[object, Hyper] = OrderedDict()
+
+
+def refit(evidence: Evidence, start: Hyper) -> Hyper:
+    """Return what a short search from other hyperparameters finds, for the kernel of the evidence."""
+    return evidence.hyper(_minimise(evidence, evidence.theta(start), 15)[1])
 
 
 def round_number(num: int) -> int:
@@ -208,11 +214,6 @@ def _long_fit(evidence: Evidence) -> Hyper:
     gentle = replace(evidence, smooth=True)
     smooth = min((_minimise(gentle, theta, 60) for theta in (rough[1], start)), key=lambda pair: pair[0])
     return gentle.hyper(smooth[1]) if smooth[0] < rough[0] else evidence.hyper(rough[1])
-
-
-def _short_fit(evidence: Evidence, start: Hyper) -> Hyper:
-    evidence = replace(evidence, smooth=start.smooth)
-    return evidence.hyper(_minimise(evidence, evidence.theta(start), 15)[1])
 
 
 def _minimise(evidence: Evidence, start: Vector, steps: int) -> tuple[float, Vector]:

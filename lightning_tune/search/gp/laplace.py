@@ -1,11 +1,9 @@
-"""How sure the hyperparameters are: draws from a normal approximation of their posterior around its mode.
+"""How sure the hyperparameters are: a draw from a normal approximation of their posterior around its mode.
 
 With few observations many length scales explain them, and the likeliest one is sure of what it cannot know:
 a search that trusts it leaves regions unseen. Averaging over draws is what full Bayesian treatment does
 (Snoek, Larochelle & Adams 2012); Laplace's approximation costs a gradient a hyperparameter.
 """
-
-from dataclasses import replace
 
 import numpy as np
 
@@ -19,15 +17,14 @@ FLATTEST = 0.3
 """The least curvature: the prior's own, and what keeps a draw within sensible values."""
 
 
-def spread(evidence: Evidence, mode: Hyper, num: int, rng: np.random.Generator) -> list[Hyper]:
-    """Return draws of the hyperparameters, within their bounds; the kernel is the mode's."""
-    evidence = replace(evidence, smooth=mode.smooth)
+def draw_hyper(evidence: Evidence, mode: Hyper, rng: np.random.Generator) -> Hyper:
+    """Return hyperparameters drawn around the mode of the evidence, within their bounds."""
     centre = evidence.theta(mode)
     curvatures, directions = np.linalg.eigh(curvature(evidence, centre))
     sd = np.maximum(curvatures, FLATTEST) ** -0.5
     low, high = np.array(evidence.bounds()).T
-    drawn = centre + (rng.standard_normal((num, len(centre))) * sd) @ directions.T
-    return [evidence.hyper(theta) for theta in np.clip(drawn, low, high)]
+    drawn = centre + directions @ (rng.standard_normal(len(centre)) * sd)
+    return evidence.hyper(np.clip(drawn, low, high))
 
 
 def curvature(evidence: Evidence, theta: Vector) -> Matrix:

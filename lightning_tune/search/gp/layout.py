@@ -77,14 +77,14 @@ class Layout:
     def starved(self, tried: Matrix) -> tuple[int, float] | None:
         """Return the choice and the place of its option that brings hyperparameters and was tried too rarely.
 
-        Each such option has a right to the square root of the trials in which its choice exists, but to no
-        more than a third of an equal share: a few bad values of what it brings must not write it off. None
-        where all have had theirs.
+        Each such option has a right to a little more than the square root of the trials in which its choice
+        exists, but to no more than half of an equal share: a few bad values of what it brings must not write
+        it off. None where all have had theirs.
         """
         for axis in sorted({parent for parent, _ in self._parents.values()}):
             places = tried[~np.isnan(tried[:, axis]), axis]
             counts = np.bincount(self._option(axis, places), minlength=self._options[axis])
-            least = min(len(places) ** 0.5, len(places) / (3 * len(counts)))
+            least = min(1.25 * len(places) ** 0.5, len(places) / (2 * len(counts)))
             bringing = [option for parent, option in self._parents.values() if parent == axis]
             rarest = min(bringing, key=lambda option: (counts[option], option))
             if counts[rarest] < least:

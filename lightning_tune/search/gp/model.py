@@ -9,7 +9,7 @@ half of them, and others evenly from all), however long the sweep.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,9 @@ import numpy.typing as npt
 from lightning_tune.search.gp.acquisition import Acquisition, Belief
 from lightning_tune.search.gp.data import Rows, Seen
 from lightning_tune.search.gp.earlier import most_telling
-from lightning_tune.search.gp.fit import Evidence, fit_hyper, round_number
+from lightning_tune.search.gp.fit import Evidence, fit_hyper, refit, round_number
 from lightning_tune.search.gp.kernel import Matrix, Vector, squared_distances
-from lightning_tune.search.gp.laplace import spread
+from lightning_tune.search.gp.laplace import draw_hyper
 from lightning_tune.search.gp.layout import Layout
 from lightning_tune.search.gp.outputs import standardise
 from lightning_tune.search.gp.surrogate import Hyper, Surrogate
@@ -30,10 +30,8 @@ MODELLED = 512
 """Rows that the posterior rests on."""
 FANTASIES = 8
 """Versions of what the running trials may cost."""
-DRAWS = 3
-"""Hyperparameters beside the likeliest that a point's worth is averaged over."""
-DRAWN_WORK = 400_000
-"""No draws beyond so many rows squared, times hyperparameters: there the data leave little doubt."""
+DOUBTED_WORK = 400_000
+"""Rows squared times hyperparameters beyond which only the likeliest ones count: little is left in doubt."""
 NEAR = 0.1
 """Points that are closer, times the root of the dimension, speak for one place in the statistics of costs."""
 ANCHORS = 5
@@ -115,13 +113,19 @@ class Modelled:
         return self._fit(self.rows.take(most_telling(self.rows.costs, FITTED)), found)
 
     def hypers(self, rng: np.random.Generator) -> list[Hyper]:
-        """Return the likeliest hyperparameters, and some others that may be true."""
+        """Return the likeliest hyperparameters, and while rows are few others that may be true.
+
+        These are a draw around them, and the same with the other kernel. The likelier kernel alone would do
+        worse: on what is smooth here and rough there, either is wrong somewhere.
+        """
         mode = self.hyper()
-        if len(self.rows) ** 2 * (len(mode.lengths) + 2) > DRAWN_WORK:
+        if len(self.rows) ** 2 * (len(mode.lengths) + 2) > DOUBTED_WORK:
             return [mode]
         columns, costs, scale = self.observations(self.rows)
-        evidence = Evidence.of(columns, self.owner, costs, self._noise(scale), self._related)
-        return [mode, *spread(evidence, mode, DRAWS, rng)]
+        evidence = Evidence.of(columns, self.owner, costs, self._noise(scale), self._related, mode.smooth)
+        other = replace(evidence, smooth=not mode.smooth)
+        other_mode = refit(other, mode)
+        return [mode, draw_hyper(evidence, mode, rng), other_mode, draw_hyper(other, other_mode, rng)]
 
     def _fit(self, rows: Rows, start: Hyper | None) -> Hyper:
         columns, costs, scale = self.observations(rows)

@@ -19,15 +19,20 @@ def num_starts(axes: int) -> int:
 
 
 def candidates(
-    layout: Layout, tried: Matrix, strata: int, rng: np.random.Generator, belief: Believed | None = None
+    layout: Layout,
+    tried: Matrix,
+    strata: int,
+    rng: np.random.Generator,
+    belief: Believed | None = None,
+    number: int = CANDIDATES,
 ) -> Matrix:
-    """Return points for the next place of the design, the farthest from all that were tried first.
+    """Return points for the next place of the design, the farthest of `number` from all tried ones first.
 
     The first place is the middle of the space: who sets bounds tends to set them around what is likely. With
     a belief it is the belief's centre, and every other one is drawn from it.
     """
     drawn = np.stack(
-        [_fill(layout, axis, tried[:, axis], strata, rng) for axis in range(layout.axes)], axis=1
+        [_fill(layout, axis, tried[:, axis], strata, number, rng) for axis in range(layout.axes)], axis=1
     )
     if belief is not None and len(tried) % 2 == 0:
         drawn = belief.draw(drawn, rng) if len(tried) else belief.centre(drawn)
@@ -41,7 +46,9 @@ def candidates(
     return points[np.argsort(-apart, kind="stable")]
 
 
-def _fill(layout: Layout, axis: int, tried: Vector, strata: int, rng: np.random.Generator) -> Vector:
+def _fill(
+    layout: Layout, axis: int, tried: Vector, strata: int, number: int, rng: np.random.Generator
+) -> Vector:
     """Draw places on one axis, each from one of its least used strata."""
     places = layout.places[axis]
     if places is not None:
@@ -49,4 +56,4 @@ def _fill(layout: Layout, axis: int, tried: Vector, strata: int, rng: np.random.
     used = np.minimum((tried[~np.isnan(tried)] * strata).astype(np.int64), strata - 1)
     counts = np.bincount(used, minlength=strata)
     free = np.flatnonzero(counts == counts.min())
-    return np.asarray((rng.choice(free, size=CANDIDATES) + rng.random(CANDIDATES)) / strata)
+    return np.asarray((rng.choice(free, size=number) + rng.random(number)) / strata)

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lightning_tune.search.gp.fit import Evidence, fit_hyper
-from lightning_tune.search.gp.laplace import curvature, spread
+from lightning_tune.search.gp.laplace import curvature, draw_hyper
 
 OWNER = np.array([0, 1])
 
@@ -14,8 +16,12 @@ def evidence_of(num: int) -> tuple[Evidence, np.ndarray]:
     return Evidence.of(rows, OWNER, costs, None), rows
 
 
-def mode_of(evidence: Evidence, rows: np.ndarray):
-    return fit_hyper(rows, OWNER, evidence.costs, None)
+def draws_of(num: int, number: int):
+    """Return evidence, its mode and draws around that."""
+    evidence, rows = evidence_of(num)
+    mode = fit_hyper(rows, OWNER, evidence.costs, None)
+    evidence, rng = replace(evidence, smooth=mode.smooth), np.random.default_rng(1)
+    return evidence, mode, [draw_hyper(evidence, mode, rng) for _ in range(number)]
 
 
 def test_the_curvature_equals_second_differences_of_the_value():
@@ -33,9 +39,7 @@ def test_the_curvature_equals_second_differences_of_the_value():
 
 
 def test_draws_lie_around_the_mode_within_the_bounds_and_have_its_kernel():
-    evidence, rows = evidence_of(40)
-    mode = mode_of(evidence, rows)
-    drawn = spread(evidence, mode, 400, np.random.default_rng(1))
+    evidence, mode, drawn = draws_of(40, 400)
     thetas = np.array([evidence.theta(hyper) for hyper in drawn])
     low, high = np.array(evidence.bounds()).T
     assert ((thetas >= low - 1e-9) & (thetas <= high + 1e-9)).all()
@@ -45,7 +49,6 @@ def test_draws_lie_around_the_mode_within_the_bounds_and_have_its_kernel():
 
 def test_what_the_data_leave_open_varies_most():
     """The second axis does not matter: its length may be anything that is long."""
-    evidence, rows = evidence_of(40)
-    drawn = spread(evidence, mode_of(evidence, rows), 200, np.random.default_rng(1))
+    _, _, drawn = draws_of(40, 200)
     doubts = np.log([hyper.lengths for hyper in drawn]).std(axis=0)
     assert doubts[1] > 1.5 * doubts[0]

@@ -129,9 +129,9 @@ def test_an_option_that_brings_hyperparameters_has_a_right_to_a_few_trials():
     axis, place = layout.starved(points)
     assert layout.encoding.names[axis] == "opt"
     assert layout.encoding.decode(layout.settle(np.full((1, layout.axes), place))[0])["opt"] == "sgd"
-    assert layout.starved(tried(*["adam"] * 19, "sgd", "sgd", "sgd")[1]) is None
-    assert layout.starved(tried(*["adam"] * 390, *["sgd"] * 21)[1]) is None
-    assert layout.starved(tried(*["adam"] * 390, *["sgd"] * 19)[1]) is not None
+    assert layout.starved(tried(*["adam"] * 19, *["sgd"] * 4)[1]) is None
+    assert layout.starved(tried(*["adam"] * 390, *["sgd"] * 26)[1]) is None
+    assert layout.starved(tried(*["adam"] * 390, *["sgd"] * 24)[1]) is not None
 
 
 def test_without_branches_no_option_has_a_right():

@@ -98,7 +98,9 @@ def test_a_known_noise_is_used_in_the_objectives_unit():
 def test_worth_is_averaged_over_hyperparameters_while_few_rows_leave_them_open():
     _, acquisition, _ = best_of(GRID, seen(rows(12)))
     lengths = [surrogate.hyper.lengths.tolist() for surrogate in acquisition.surrogates]
-    assert len({tuple(one) for one in lengths}) == 1 + model.DRAWS
+    assert len({tuple(one) for one in lengths}) == 4
+    kernels = [surrogate.hyper.smooth for surrogate in acquisition.surrogates]
+    assert kernels[0] == kernels[1] != kernels[2] == kernels[3]
     modelled = Modelled(layout=LAYOUT, rows=rows(12), earlier=(), noise_sd=None)
     assert lengths[0] == modelled.hyper().lengths.tolist()
 

@@ -61,7 +61,7 @@ class OwnSettings:
         for optimizer, groups, theirs in zip(trainer.optimizers, self._groups, lender, strict=True):
             for group, own, base in zip(optimizer.param_groups, groups, theirs["bases"], strict=True):
                 base = float(group.get("initial_lr", base))
-                moved = group["lr"] * (_base(own) / base) if base else own["lr"]
+                moved = _base(own) * (group["lr"] / base) if base else own["lr"]  # x 1.0 if unmoved
                 group.update({**copy.deepcopy(own), "lr": moved})
         for scheduler, settings in zip(_schedulers(trainer), self._schedulers, strict=True):
             vars(scheduler).update(copy.deepcopy(settings))

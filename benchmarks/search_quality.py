@@ -26,7 +26,7 @@ from search_peers import PEERS  # noqa: E402
 from search_problems import PROBLEMS  # noqa: E402
 from search_rows import FOLDER, METHODS, Row, fill, fix_hashes, measured, read_rows  # noqa: E402
 from search_runs import BUDGETS, COUNTS  # noqa: E402
-from search_scores import regrets_of  # noqa: E402
+from search_scores import compared, regrets_of  # noqa: E402
 
 QUICK = ("branin", "hartmann6", "mixed", "log_goldstein_price")  # these need no scikit-learn
 
@@ -72,6 +72,8 @@ def full(args: argparse.Namespace) -> list[str]:
         _measure(args)
     rows = {name: found for name in METHODS if (found := read_rows(name))}
     regrets = regrets_of(rows, COUNTS)
+    if not compared(regrets, BUDGETS[-1], tuple(PROBLEMS), [DEFAULT]):
+        raise SystemExit(f"{DEFAULT}.csv lacks some problems: run without --recorded, or with --go-on")
     main_ones = [name for name in (DEFAULT, *PEERS) if name in rows]
     lines = search_report.show(regrets, rows, tuple(PROBLEMS), BUDGETS, main_ones)
     search_report.show_named(regrets, rows, main_ones)

@@ -23,11 +23,12 @@ from lightning_tune.callbacks.pause import stop_training
 from lightning_tune.callbacks.ranks import on_rank_zero
 from lightning_tune.callbacks.shared_run import Entry, SharedRun
 from lightning_tune.callbacks.shared_sweep import check_sweep, join_sweep, schedule_for, store_place
+from lightning_tune.core.checks import whole
 from lightning_tune.core.decision import Decision
 from lightning_tune.core.objective import Objective
 from lightning_tune.errors import ArgumentError, TrialPrunedError, TuneError
 from lightning_tune.schedule import ASHA
-from lightning_tune.schedule.settings import check_eta, check_whole
+from lightning_tune.schedule.settings import check_eta
 from lightning_tune.store import open_store
 
 
@@ -105,9 +106,9 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
         if store is not None and not isinstance(store, str | Path):
             raise ArgumentError(f"`store` must be a path or URL, or None, got {type(store).__name__}.")
         check_eta(eta)
-        check_whole("min_epochs", min_epochs, 1)
+        whole("min_epochs", min_epochs, 1)
         if max_epochs is not None:
-            check_whole("max_epochs", max_epochs, 1)
+            whole("max_epochs", max_epochs, 1)
             if min_epochs > max_epochs:
                 raise ArgumentError(
                     f"`min_epochs` must be at most `max_epochs`: got {min_epochs} and {max_epochs}."

@@ -6,17 +6,6 @@ from lightning_tune.errors import ArgumentError
 from lightning_tune.execute import Executor, InlineExecutor
 
 
-def whole(name: str, value: Any, least: int) -> int:
-    """Return an integer of at least `least`.
-
-    Raises:
-        ArgumentError: it is none, naming the argument.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ArgumentError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
-    return value
-
-
 def not_negative(name: str, value: Any) -> float:
     """Return a number of seconds of at least 0.
 

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from lightning_tune.core.checks import whole_or_none
 from lightning_tune.core.history import History
 from lightning_tune.core.trial import Trial
-from lightning_tune.errors import ArgumentError, MonitorError, SweepFailedError
+from lightning_tune.errors import MonitorError, SweepFailedError
 from lightning_tune.execute.base import LegEnd
 
 _FIRST = 3
@@ -27,13 +28,8 @@ class FailurePolicy:
     @classmethod
     def of(cls, max_failures: int | None, max_trials: int | None) -> "FailurePolicy":
         """Check a user's `max_failures`; None is the larger of 3 and a tenth of `max_trials`."""
-        if max_failures is None:
-            return cls(max_failures=max(_FIRST, (max_trials or 0) // 10))
-        if not isinstance(max_failures, int) or isinstance(max_failures, bool) or max_failures < 0:
-            raise ArgumentError(
-                f"`max_failures` must be an integer of at least 0, or None, got {max_failures!r}."
-            )
-        return cls(max_failures=max_failures)
+        allowed = whole_or_none("max_failures", max_failures, 0)
+        return cls(max_failures=max(_FIRST, (max_trials or 0) // 10) if allowed is None else allowed)
 
     def check(self, end: LegEnd, history: History) -> None:
         """Count a trial that has ended.

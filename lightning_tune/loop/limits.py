@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
+from lightning_tune.core.checks import whole_or_none
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 from lightning_tune.errors import ArgumentError
@@ -52,9 +53,8 @@ class Limits:
         Raises:
             ArgumentError: naming the argument, what it got and what it takes.
         """
-        for name, count in (("max_trials", max_trials), ("patience", patience)):
-            if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
-                raise ArgumentError(f"`{name}` must be an integer of at least 1, or None, got {count!r}.")
+        whole_or_none("max_trials", max_trials, 1)
+        whole_or_none("patience", patience, 1)
         if target is not None and not _finite(target):
             raise ArgumentError(f"`target` must be a finite number, or None, got {target!r}.")
         if not _finite(min_delta) or min_delta < 0:

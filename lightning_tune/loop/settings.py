@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
 from lightning_tune.core.budget import Budget
+from lightning_tune.core.checks import whole
 from lightning_tune.core.events import JSON, Config
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError
-from lightning_tune.loop.checks import whole
 from lightning_tune.loop.choices import search_and_schedule
 from lightning_tune.loop.coordinator import Coordinator
 from lightning_tune.loop.dispatcher import Dispatcher

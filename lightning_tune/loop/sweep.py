@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from lightning_tune.core.checks import whole
 from lightning_tune.core.decision import Done, Wait
 from lightning_tune.core.events import Config
 from lightning_tune.core.outcome import Outcome
@@ -21,7 +22,6 @@ from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError, StoreError, SweepBusyError
 from lightning_tune.execute import Assignment, LegEnd
 from lightning_tune.loop.baselines import baselines_of
-from lightning_tune.loop.checks import whole
 from lightning_tune.loop.function_runner import Evaluation, Value, advance, checked
 from lightning_tune.loop.limits import Duration
 from lightning_tune.loop.opening import check_name

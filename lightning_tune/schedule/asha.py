@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Self
 
 from lightning_tune.core.budget import EPOCHS, Budget
+from lightning_tune.core.checks import whole
 from lightning_tune.core.decision import CONTINUE, Decision, Done, Job, Resume, Start, Stop, Wait
 from lightning_tune.core.events import JSON, Reported
 from lightning_tune.core.history import History
@@ -27,7 +28,6 @@ from lightning_tune.schedule.settings import (
     at_most,
     check_budgets,
     check_eta,
-    check_whole,
     resolved,
     words,
 )
@@ -74,8 +74,8 @@ class ASHA(Scheduler):
         check_eta(self.eta)
         check_budgets(self.min_budget, self.max_budget)
         check_rank(self.rank)
-        check_whole("brackets", self.brackets, 1)
-        check_whole("max_paused", self.max_paused, 1)
+        whole("brackets", self.brackets, 1)
+        whole("max_paused", self.max_paused, 1)
 
     def resolve(self, budget: Budget) -> Self:
         """Fill in the budgets.

@@ -14,6 +14,7 @@ from typing import Self
 from weakref import WeakKeyDictionary
 
 from lightning_tune.core.budget import EPOCHS, Budget
+from lightning_tune.core.checks import whole
 from lightning_tune.core.decision import Done, Job, Resume, Start, Stop, Wait
 from lightning_tune.core.events import JSON
 from lightning_tune.core.history import History
@@ -26,7 +27,6 @@ from lightning_tune.schedule.settings import (
     at_most,
     check_budgets,
     check_eta,
-    check_whole,
     resolved,
     words,
 )
@@ -239,7 +239,7 @@ class SuccessiveHalving(Synchronous):
     _budget: Budget = field(default=EPOCHS, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_whole("num_trials", self.num_trials, 1)
+        whole("num_trials", self.num_trials, 1)
         check_rank(self.rank)
         check_eta(self.eta)
         check_budgets(self.min_budget, self.max_budget)

@@ -20,6 +20,7 @@ from typing import Self
 import numpy as np
 
 from lightning_tune.core.budget import EPOCHS, Budget
+from lightning_tune.core.checks import whole
 from lightning_tune.core.decision import CONTINUE, Decision, Job
 from lightning_tune.core.events import JSON, Reported
 from lightning_tune.core.history import History
@@ -28,7 +29,7 @@ from lightning_tune.core.trial import Costs, Trial
 from lightning_tune.schedule.base import Scheduler
 from lightning_tune.schedule.full import FullBudget
 from lightning_tune.schedule.interval import check_interval, check_resumes, interval_of
-from lightning_tune.schedule.settings import at_least, at_most, check_budgets, check_whole, resolved
+from lightning_tune.schedule.settings import at_least, at_most, check_budgets, resolved
 
 _PARTS = 20
 """How many levels there are where no smallest budget stands out."""
@@ -69,7 +70,7 @@ class MedianStopping(Scheduler):
     _budget: Budget = field(default=EPOCHS, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_whole("min_trials", self.min_trials, 1)
+        whole("min_trials", self.min_trials, 1)
         check_budgets(self.min_budget, None if self.max_budget == math.inf else self.max_budget)
         check_interval(self.interval)
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from lightning_tune.core.budget import EPOCHS, Budget
+from lightning_tune.core.checks import whole
 from lightning_tune.core.decision import Done, Job, Resume, Start, Stop, Wait
 from lightning_tune.core.events import Config
 from lightning_tune.core.history import History
@@ -26,7 +27,7 @@ from lightning_tune.schedule.base import Scheduler
 from lightning_tune.schedule.explore import Explorer
 from lightning_tune.schedule.generation import Generation
 from lightning_tune.schedule.interval import check_interval, check_resumes, interval_of
-from lightning_tune.schedule.settings import at_most, check_budgets, check_whole, is_number, resolved
+from lightning_tune.schedule.settings import at_most, check_budgets, is_number, resolved
 
 _PARTS = 10
 """How many generations there are unless an interval is given."""
@@ -74,7 +75,7 @@ class PopulationBased(Scheduler):
     _budget: Budget = field(default=EPOCHS, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_whole("population", self.population, 2)
+        whole("population", self.population, 2)
         check_interval(self.interval)
         check_budgets(None, self.max_budget)
         if not is_number(self.quantile) or not 0 < self.quantile <= 0.5:

@@ -35,16 +35,6 @@ def check_budgets(low: Any, high: Any) -> None:
         raise ArgumentError(f"`min_budget` must be at most `max_budget`: got {low:g} and {high:g}.")
 
 
-def check_whole(name: str, value: Any, least: int) -> None:
-    """Refuse what is not an integer of at least `least`.
-
-    Raises:
-        ArgumentError: naming it.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ArgumentError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
-
-
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number (True and False are none)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

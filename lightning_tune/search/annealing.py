@@ -16,6 +16,7 @@ from typing import Self
 
 import numpy as np
 
+from lightning_tune.core.checks import whole
 from lightning_tune.core.decision import Done
 from lightning_tune.core.events import Config
 from lightning_tune.core.history import History
@@ -78,12 +79,10 @@ class SimulatedAnnealing(Searcher):
     restart_after: int = 5
 
     def __post_init__(self) -> None:
-        given = {"chains": self.chains, "restart_after": self.restart_after}
+        whole("chains", self.chains, 1)
+        whole("restart_after", self.restart_after, 1)
         if self.max_trials is not None:
-            given["max_trials"] = self.max_trials
-        for name, value in given.items():
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ArgumentError(f"`{name}` must be an integer of at least 1, got {value!r}.")
+            whole("max_trials", self.max_trials, 1)
         if self.half_life is None:
             return
         if self.max_trials is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lightning_tune.core.checks import whole_or_none
 from lightning_tune.core.decision import Done, Wait
 from lightning_tune.core.describe import describe
 from lightning_tune.core.events import JSON, Config
@@ -81,9 +82,7 @@ class BayesianSearch(Searcher):
     history: Sequence[Any] = ()
 
     def __post_init__(self) -> None:
-        starts = self.starts
-        if starts is not None and (type(starts) is not int or starts < 2):
-            raise ArgumentError(f"`starts` must be an integer of at least 2, or None, got {starts!r}.")
+        whole_or_none("starts", self.starts, 2)
         if isinstance(self.noise, list):
             object.__setattr__(self, "noise", tuple(self.noise))
         for noise in self.noise if isinstance(self.noise, tuple) else (self.noise,):

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from lightning_tune.core.checks import whole
 from lightning_tune.core.decision import Done
 from lightning_tune.core.events import Config
 from lightning_tune.core.history import History
@@ -82,10 +83,9 @@ class GeneticSearch(Searcher):
     rank: Rank = by_cost
 
     def __post_init__(self) -> None:
-        for name, least in (("population", _LEAST_PARENTS), ("tournament", 1), ("startup", _LEAST_PARENTS)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ArgumentError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+        whole("population", self.population, _LEAST_PARENTS)
+        whole("tournament", self.tournament, 1)
+        whole("startup", self.startup, _LEAST_PARENTS)
         number = isinstance(self.mutation, int | float) and not isinstance(self.mutation, bool)
         if not number or not 0 <= self.mutation <= 1:
             raise ArgumentError(f"`mutation` must be a chance from 0 to 1, got {self.mutation!r}.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lightning_tune.core.checks import whole
 from lightning_tune.core.decision import Done, Wait
 from lightning_tune.core.encode import Encoding
 from lightning_tune.core.events import JSON, Config
@@ -17,7 +18,7 @@ from lightning_tune.core.history import History, config_key
 from lightning_tune.core.pareto import nearest_ideal
 from lightning_tune.core.space import Space
 from lightning_tune.core.trial import Group
-from lightning_tune.errors import ArgumentError, SpaceError
+from lightning_tune.errors import SpaceError
 from lightning_tune.search.base import Searcher
 
 
@@ -63,10 +64,8 @@ class OneAtATimeSearch(Searcher):
     rounds: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("points", 2), ("rounds", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ArgumentError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+        whole("points", self.points, 2)
+        whole("rounds", self.rounds, 1)
 
     @property
     def waits(self) -> bool:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lightning_tune.core.checks import whole
 from lightning_tune.core.decision import Done
 from lightning_tune.core.events import Config
 from lightning_tune.core.history import History
@@ -78,10 +79,8 @@ class TPESearch(Searcher):
     candidates: int = 48
 
     def __post_init__(self) -> None:
-        for name, least in (("startup", 2), ("candidates", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ArgumentError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+        whole("startup", self.startup, 2)
+        whole("candidates", self.candidates, 1)
         if isinstance(self.good, bool) or not isinstance(self.good, int | float) or not 0 < self.good < 1:
             raise ArgumentError(f"`good` must be a share above 0 and below 1, got {self.good!r}.")
 

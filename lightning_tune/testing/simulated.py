@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from lightning_tune.core.checks import whole
 from lightning_tune.core.decision import Done, Wait
 from lightning_tune.core.events import Config
 from lightning_tune.core.history import History
@@ -73,9 +74,7 @@ class SimulatedExecutor(Executor):
     """
 
     def __init__(self, workers: int = 1, seconds_per_step: SecondsPerStep = 1.0) -> None:
-        if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-            raise ArgumentError(f"`workers` must be an integer of at least 1, got {workers!r}.")
-        self.workers = workers
+        self.workers = whole("workers", workers, 1)
         self.seconds_per_step = seconds_per_step if callable(seconds_per_step) else _checked(seconds_per_step)
         self._reset()
 

@@ -2,12 +2,11 @@ import pytest
 
 from lightning_tune.errors import ArgumentError
 from lightning_tune.execute import InlineExecutor
-from lightning_tune.loop.checks import executor_of, not_negative, only, whole
+from lightning_tune.loop.checks import executor_of, not_negative, only
 
 
 def test_what_is_right_goes_through():
     executor = InlineExecutor()
-    assert whole("seed", 0, 0) == 0
     assert not_negative("checkpoint_every_s", 3) == 3.0
     assert executor_of(1, executor, 1) is executor
     assert isinstance(executor_of(1, None, None), InlineExecutor)
@@ -17,8 +16,6 @@ def test_what_is_right_goes_through():
 @pytest.mark.parametrize(
     ("call", "arguments", "message"),
     [
-        (whole, ("repeats", 1.0, 1), "`repeats` must be an integer of at least 1, got 1.0"),
-        (whole, ("repeats", True, 1), "`repeats`"),
         (
             not_negative,
             ("checkpoint_every_s", float("nan")),

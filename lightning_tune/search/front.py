@@ -1,4 +1,4 @@
-"""Several objectives, as searchers need them: who is best, how far behind others are, one number of several.
+"""Several objectives, as searchers need them: who is best, one number of several.
 
 All read costs of the shape (num_points, num_objectives), lower is better, where a row that is not finite
 stands for a trial that cannot be compared.
@@ -58,23 +58,6 @@ def places(costs: Matrix) -> Vector:
     found = np.where(np.isfinite(costs).all(axis=1), float(MOST), np.inf)
     best = best_first(costs, MOST)
     found[best] = np.arange(len(best))
-    return found
-
-
-def excess(costs: Matrix) -> Vector:
-    """Return how much better each point had to be in all objectives to be on the front, (num_points,).
-
-    In units of the front's range in each objective (the additive epsilon indicator of Zitzler et al. 2003): 0
-    on the front, +inf of a row that is not finite.
-    """
-    finite = np.isfinite(costs).all(axis=1)
-    found = np.full(len(costs), np.inf)
-    if not finite.any():
-        return found
-    points = scaled(costs[finite])
-    front = points[non_dominated(points)]
-    ahead = (points[:, None, :] - front[None, :, :]).min(axis=2).max(axis=1)
-    found[finite] = np.maximum(ahead, 0.0)
     return found
 
 

@@ -1,11 +1,9 @@
-"""What a model-based searcher sees of a history: points in the unit cube, their costs, and what still runs.
+"""Where the configurations of a history lie in the unit cube, for the searchers that learn.
 
-Built from the groups, so repeats count once with their mean. A configuration that is no longer one of the
-space (it was amended) is left out. Where a configuration lies never changes, so it is remembered from call to
-call.
+A configuration that is no longer one of the space (it was amended) is left out. Where one lies never changes,
+so it is remembered from call to call.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,41 +19,6 @@ from lightning_tune.core.trial import Group
 from lightning_tune.errors import SpaceError
 
 Matrix = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """The trials of a sweep as arrays, in the order of their starts.
-
-    Attributes:
-        points: (num_trials, num_axes) in the unit cube, NaN where an axis is inactive.
-        costs: (num_trials,), lower is better; +inf of a trial that failed, NaN of one without a finite
-            report yet.
-        steps: (num_trials,), how far each has trained.
-        running: (num_trials,), whether it has not ended and may still change (it trains, or waits at a rung).
-        numbers: (num_trials,), the numbers of the groups.
-    """
-
-    points: Matrix
-    costs: npt.NDArray[np.float64]
-    steps: npt.NDArray[np.float64]
-    running: npt.NDArray[np.bool_]
-    numbers: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-
-def observe(encoding: Encoding, history: History) -> Observed:
-    """Return what a history holds of configurations of the encoding's space."""
-    points, groups = placed(encoding, history)
-    return Observed(
-        points=points.copy(),
-        costs=np.array([_cost(group) for group in groups], dtype=np.float64),
-        steps=np.array([max(member.step for member in group.members) for group in groups], dtype=np.float64),
-        running=np.array([not group.ended for group in groups], dtype=np.bool_),
-        numbers=np.array([group.number for group in groups], dtype=np.int64),
-    )
 
 
 def placed(encoding: Encoding, history: History) -> tuple[Matrix, Sequence[Group]]:
@@ -106,10 +69,3 @@ def _point(encoding: Encoding, group: Group) -> npt.NDArray[np.float64] | None:
         return encoding.encode(group.config)
     except SpaceError:
         return None
-
-
-def _cost(group: Group) -> float:
-    if group.state == "failed":
-        return math.inf
-    costs = [member.best_cost for member in group.members if math.isfinite(member.best_cost)]
-    return math.fsum(costs) / len(costs) if costs else math.nan

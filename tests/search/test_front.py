@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lightning_tune.core.pareto import crowding, fronts
-from lightning_tune.search.front import MOST, best_first, chebyshev, excess, places, scaled, thinned
+from lightning_tune.search.front import MOST, best_first, chebyshev, places, scaled, thinned
 
 POINTS = st.integers(1, 3).flatmap(
     lambda size: st.integers(1, 20).flatmap(
@@ -60,23 +60,6 @@ def test_beyond_the_best_all_share_a_place():
     found = places(costs)
     assert found[:MOST].tolist() == list(range(MOST))
     assert set(found[MOST:]) == {MOST}
-
-
-@given(POINTS)
-def test_the_excess_is_what_a_point_lacks_to_the_front(costs):
-    """Moved by it in units of the front's range it is not dominated; moved by less it still is."""
-    found = excess(costs)
-    finite = np.isfinite(costs).all(axis=1)
-    assert np.isinf(found[~finite]).all()
-    if not finite.any():
-        return
-    ranks, points = fronts(costs), scaled(costs)
-    assert (found[finite & (ranks == 0)] == 0.0).all()
-    for index in np.flatnonzero(finite & (found > 0)):
-        ahead = points[ranks == 0]
-        moved = points[index] - found[index]
-        assert not (ahead < moved - 1e-9).all(axis=1).any()
-        assert (ahead < points[index] - 0.99 * found[index]).all(axis=1).any()
 
 
 def test_scaled_costs_have_the_front_from_0_to_1():

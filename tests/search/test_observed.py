@@ -1,11 +1,10 @@
 import gc
-import math
 
 import numpy as np
 
 from lightning_tune.core.space import Float, Space
 from lightning_tune.search import RandomSearch, observed
-from lightning_tune.search.observed import encoding_of, observe, placed
+from lightning_tune.search.observed import encoding_of, placed
 from lightning_tune.testing.functions import make_coordinator, run_function
 
 SPACE = Space({"x": Float(0, 1)})
@@ -19,21 +18,9 @@ def value(config, step):
 
 def test_trials_are_rows_in_the_order_of_their_starts():
     history = run_function(SPACE, RandomSearch(), value, max_trials=12, max_budget=2)
-    seen = observe(encoding_of(SPACE), history)
-    assert len(seen) == 12
-    assert seen.numbers.tolist() == list(range(12))
-    assert seen.points[:, 0].tolist() == [trial.config["x"] for trial in history]
-    assert seen.costs.tolist() == [trial.cost for trial in history]
-    assert not seen.running.any()
-    assert set(seen.steps.tolist()) == {0.0, 2.0}
-
-
-def test_a_running_trial_has_no_cost_yet():
-    coordinator = make_coordinator(SPACE, RandomSearch(), max_trials=3)
-    coordinator.next_jobs(2)
-    seen = observe(encoding_of(SPACE), coordinator.history)
-    assert seen.running.tolist() == [True, True]
-    assert all(map(math.isnan, seen.costs))
+    points, groups = placed(encoding_of(SPACE), history)
+    assert [group.number for group in groups] == list(range(12))
+    assert points[:, 0].tolist() == [trial.config["x"] for trial in history]
 
 
 def test_a_growing_history_is_seen_whole_and_a_space_does_not_disturb_another():
@@ -51,7 +38,7 @@ def test_a_growing_history_is_seen_whole_and_a_space_does_not_disturb_another():
 
 def test_what_is_remembered_goes_with_its_history():
     history = run_function(SPACE, RandomSearch(), value, max_trials=2)
-    observe(encoding_of(SPACE), history)
+    placed(encoding_of(SPACE), history)
     before = len(observed._places)
     del history
     gc.collect()

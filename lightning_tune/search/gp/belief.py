@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from lightning_tune.core.choice import Choice
 from lightning_tune.core.nodes import Node, walk
 from lightning_tune.core.plain import did_you_mean
 from lightning_tune.errors import ArgumentError, SpaceError
@@ -116,6 +115,4 @@ def _place(node: Node, value: Any) -> list[float]:
         checked = dimension.check(value, node.key)
     except SpaceError:
         return []
-    if isinstance(dimension, Choice):
-        return [dimension.to_unit(checked)]
     return [dimension.to_unit(checked)]  # type: ignore[arg-type]  # its own value

@@ -10,6 +10,7 @@ half of them, and others evenly from all), however long the sweep.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,7 @@ ANCHORS = 5
 """Points of the lowest posterior mean, near which better ones are looked for."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Modelled:
     """The columns of this sweep's rows and those of earlier ones, and their costs.
 
@@ -97,6 +98,11 @@ class Modelled:
             costs.append(standardise(values, self._crowding(points)).costs)
         return np.concatenate(columns), np.concatenate(costs), own.scale
 
+    @cached_property
+    def _observed(self) -> tuple[Matrix, Vector, float]:
+        """The same of all rows."""
+        return self.observations(self.rows)
+
     def _crowding(self, points: Matrix) -> Vector:
         """Return how many points each has around it, itself included, of shape (num,)."""
         features = self.layout.features(points)
@@ -121,7 +127,7 @@ class Modelled:
         mode = self.hyper()
         if len(self.rows) ** 2 * (len(mode.lengths) + 2) > DOUBTED_WORK:
             return [mode]
-        columns, costs, scale = self.observations(self.rows)
+        columns, costs, scale = self._observed
         evidence = Evidence.of(columns, self.owner, costs, self._noise(scale), self._related, mode.smooth)
         other = replace(evidence, smooth=not mode.smooth)
         other_mode = refit(other, mode)
@@ -151,7 +157,7 @@ class Modelled:
         The hyperparameters are the likeliest ones unless they are given.
         """
         hyper = hyper or self.hyper()
-        columns, costs, _ = self.observations(self.rows)
+        columns, costs, _ = self._observed
         surrogate = Surrogate.fit(columns, self.owner, costs[:, None], hyper)
         if not len(pending):
             return surrogate

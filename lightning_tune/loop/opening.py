@@ -4,13 +4,15 @@ import itertools
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_tune.core.events import JSON, Reported, SpaceDeclared
 from lightning_tune.core.history import History
 from lightning_tune.core.space import Space
-from lightning_tune.errors import ArgumentError, SweepExistsError
+from lightning_tune.errors import ArgumentError, SweepBusyError, SweepExistsError
 from lightning_tune.store import Store, SweepRecord, open_store
 from lightning_tune.track.private import write_private
 
@@ -60,6 +62,22 @@ def check_name(name: str) -> None:
             "`name` must be 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit, "
             f"got {name!r}."
         )
+
+
+def hold_fresh(stack: ExitStack, store: Store) -> str:
+    """Hold a sweep of which nothing is in the store, named after the time, and return its name.
+
+    Args:
+        stack: lets go of it.
+        store: where sweeps live.
+    """
+    for name in _fresh_names():
+        with ExitStack() as attempt, suppress(SweepBusyError):  # somebody else has just taken that name
+            attempt.enter_context(store.hold(name))
+            if store.sweep(name) is None:
+                stack.push(attempt.pop_all())
+                return name
+    raise AssertionError("there is always another name")
 
 
 def open_sweep(
@@ -172,13 +190,18 @@ def _matters(store: Store, record: SweepRecord, spec: dict[str, JSON], space: Sp
 
 
 def _make_fresh(root: Path) -> str:
-    """Make a folder that was not there, named after the time, and return its name."""
-    base = time.strftime("sweep-%Y%m%d-%H%M%S")
-    for number in itertools.count(1):
-        name = base if number == 1 else f"{base}-{number}"
+    """Make a folder that was not there, and return its name."""
+    for name in _fresh_names():
         try:
             (root / name).mkdir(mode=0o700)
         except FileExistsError:
             continue
         return name
-    raise AssertionError("count has no end")
+    raise AssertionError("there is always another name")
+
+
+def _fresh_names() -> Iterator[str]:
+    """Yield names after the time, one after another, for whoever takes the first that is free."""
+    base = time.strftime("sweep-%Y%m%d-%H%M%S")
+    yield base
+    yield from (f"{base}-{number}" for number in itertools.count(2))

@@ -3,12 +3,10 @@
 The same settings, coordinator, store and result as `TuneLoop`'s; only what runs a trial is another.
 """
 
-import itertools
 import math
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +17,12 @@ from lightning_tune.core.decision import Done, Wait
 from lightning_tune.core.events import Config
 from lightning_tune.core.outcome import Outcome
 from lightning_tune.core.space import Space
-from lightning_tune.errors import ArgumentError, StoreError, SweepBusyError
+from lightning_tune.errors import ArgumentError, StoreError
 from lightning_tune.execute import Assignment, LegEnd
 from lightning_tune.loop.baselines import baselines_of
 from lightning_tune.loop.function_runner import Evaluation, Value, advance, checked
 from lightning_tune.loop.limits import Duration
-from lightning_tune.loop.opening import check_name
+from lightning_tune.loop.opening import check_name, hold_fresh
 from lightning_tune.loop.result import Result
 from lightning_tune.loop.settings import Score, SweepSettings
 from lightning_tune.schedule import PopulationBased, Scheduler
@@ -149,7 +147,7 @@ class Sweep:
             if opened is not store:
                 stack.enter_context(opened)
             if name is None:
-                name = _hold_fresh(stack, opened)
+                name = hold_fresh(stack, opened)
             else:
                 stack.enter_context(opened.hold(name))
             self._sweep = self.settings.open(name, None, opened)
@@ -227,8 +225,8 @@ class Sweep:
             values = [checked(entry, self.names) for entry in told]
         except TypeError as error:
             raise ArgumentError(f"`value` for trial {asked.trial}: {error}.") from error
-        whole = asked.budget - 1 if math.isfinite(asked.budget) else 0.0  # a number is of the last step
-        step = asked.step if isinstance(value, list) else whole
+        last = asked.budget - 1 if math.isfinite(asked.budget) else 0.0  # a number is of the last step
+        step = asked.step if isinstance(value, list) else last
         with self._lock:
             self._check_asked(asked)
             return self._finish(asked, Evaluation(values=iter(values), pausable=False, step=step))
@@ -315,16 +313,3 @@ def _check_needs_no_checkpoints(schedule: Scheduler) -> None:
             "`schedule` must not be PopulationBased, which copies the checkpoints of trials, and a function "
             "has none: use 'hyperband', 'asha', 'halving' or 'median', or TuneLoop."
         )
-
-
-def _hold_fresh(stack: ExitStack, store: Store) -> str:
-    """Hold a sweep of which nothing is in the store, named after the time, and return its name."""
-    base = time.strftime("sweep-%Y%m%d-%H%M%S")
-    for number in itertools.count(1):
-        name = base if number == 1 else f"{base}-{number}"
-        with ExitStack() as attempt, suppress(SweepBusyError):  # somebody else has just taken that name
-            attempt.enter_context(store.hold(name))
-            if store.sweep(name) is None:
-                stack.push(attempt.pop_all())
-                return name
-    raise AssertionError("count has no end")

@@ -41,6 +41,8 @@ bench: .venv-bench/.ready  ## the benchmarks, short versions; `make bench BENCH=
 	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/overhead.py $(BENCH)
 	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/store.py $(BENCH)
 	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/halving.py $(BENCH)
+	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/search_quality.py $(BENCH)
+	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/search_latency.py $(BENCH)
 
 clean:  ## remove the virtual environments and the caches
 	rm -rf .venv .venv-bench .venv-lowest .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -117,8 +117,10 @@ class SweepSettings:
             max_trials=max_trials, max_time=max_time, target=target, patience=patience, min_delta=min_delta
         )
         limits.check(objective)
+        space = space if isinstance(space, Space) else Space(space)
+        searcher.check(space, objective)
         return cls(
-            space=space if isinstance(space, Space) else Space(space),
+            space=space,
             objective=objective,
             search=searcher,
             schedule=scheduler,

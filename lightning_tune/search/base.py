@@ -9,6 +9,7 @@ from lightning_tune.core.decision import Done, Wait
 from lightning_tune.core.describe import describe
 from lightning_tune.core.events import JSON, Config
 from lightning_tune.core.history import History
+from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Space
 
 
@@ -29,6 +30,14 @@ class Searcher(ABC):
             A configuration of the space that the constraint allows; `Wait` when that depends on a trial that
             is still running; `Done` when there is none left.
         """
+
+    def check(self, space: Space, objective: Objective) -> None:
+        """Refuse settings that do not fit the sweep; called before anything is recorded or trained.
+
+        Raises:
+            ArgumentError: a setting, named, with what it takes here.
+        """
+        return
 
     def resolve(self, max_trials: int | None) -> Self:
         """Return a copy with what the user left open filled in, as a sweep of so many trials uses it.

@@ -68,8 +68,8 @@ class BayesianSearch(Searcher):
             learned.
 
     Raises:
-        ArgumentError: an argument of another kind; at the first suggestion, a `prior` that does not fit the
-            space.
+        ArgumentError: an argument of another kind; when a sweep begins, a `prior` that does not fit its
+            space, a `history` without any trial that does, and what does not fit its number of objectives.
 
     Example:
         >>> BayesianSearch(noise=0.0, prior={"lr": 1e-3, "optimizer": ("adam", 0.5)}).starts is None
@@ -111,6 +111,19 @@ class BayesianSearch(Searcher):
         else:
             point = self._improve(layout, seen, noise_sds, earlier, belief, admissible, rng)
         return RandomSearch().suggest(space, history, rng) if point is None else layout.encoding.decode(point)
+
+    def check(self, space: Space, objective: Objective) -> None:
+        """Refuse a prior, earlier sweeps or a noise that do not fit the sweep."""
+        self._noise_sds(objective)
+        for place, sweep in enumerate(self.history):
+            if sweep.costs and not len(_placed(sweep, space)[1]):
+                raise ArgumentError(
+                    f"`history[{place}]` must have trials with values of this space "
+                    f"({', '.join(space.keys())}); none of its {len(sweep.costs)} has, the first being "
+                    f"{dict(sweep.configs[0])!r}."
+                )
+        if self.prior:
+            believe(_layout(space, []), self.prior)
 
     def size(self, space: Space) -> int | None:
         """Return the number of configurations of a finite space."""

@@ -6,10 +6,13 @@ import time
 import numpy as np
 import pytest
 
+from lightning_tune.core.history import History
+from lightning_tune.core.objective import Objective
 from lightning_tune.core.pareto import hypervolume
 from lightning_tune.core.rng import generator
 from lightning_tune.core.space import Choice, Float, Int, Space
 from lightning_tune.errors import ArgumentError
+from lightning_tune.loop.optimize import optimize
 from lightning_tune.schedule import ASHA, Hyperband
 from lightning_tune.search import RandomSearch, Searcher
 from lightning_tune.search.bayesian import BayesianSearch
@@ -193,9 +196,36 @@ def test_bad_settings_are_refused(settings, sentence: str):
         BayesianSearch(**settings)
 
 
-def test_a_prior_of_another_space_is_refused_at_the_first_suggestion():
-    with pytest.raises(ArgumentError, match="names 'z', which the space lacks"):
-        run_function(PLANE, BayesianSearch(prior={"z": 1.0}), branin, max_trials=1)
+EARLIER = [({"x": 1.0, "y": 2.0}, 0.5), ({"x": 2.0, "y": 2.0}, 0.7)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "mode", "sentence"),
+    [
+        ({"prior": {"z": 1.0}}, "min", "`prior` names 'z', which the space lacks"),
+        ({"prior": {"x": 70.0}}, "min", r"`prior\['x'\]` must be a value of Float"),
+        ({"noise": [0.1, 0.2]}, "min", r"one an objective \(1 here\), got \[0.1, 0.2\]"),
+        (
+            {"history": [EARLIER, [({"x": 40.0}, 1.0), ({"depth": 3}, 2.0)]]},
+            "min",
+            r"`history\[1\]` must have trials with values of this space \(x, y\); none of its 2 has",
+        ),
+        ({"history": [EARLIER]}, ["min", "max"], "`history` teaches one objective, this sweep has 2"),
+    ],
+)
+def test_what_does_not_fit_the_sweep_is_refused_before_a_trial(settings, mode, sentence: str):
+    """Nothing is recorded either: the store stays empty."""
+    store, tried = MemoryStore(), []
+    with pytest.raises(ArgumentError, match=sentence):
+        optimize(tried.append, PLANE, search=BayesianSearch(**settings), mode=mode, max_trials=5, store=store)
+    assert not tried
+    assert not store.sweeps()
+
+
+def test_an_empty_earlier_sweep_is_no_mistake():
+    search = BayesianSearch(history=[History(Objective.of("cost", "min", "best"))])
+    result = optimize(lambda c: c["x"], PLANE, search=search, max_trials=3)
+    assert len(result.trials) == 3
 
 
 def test_starts_come_before_the_model():

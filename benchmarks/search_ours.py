@@ -31,7 +31,7 @@ def by_workers(workers: int, run: Run, trials: int) -> None:
     """
     run_function(
         run.problem.space,
-        AutoSearch(max_trials=trials),
+        AutoSearch(),
         lambda config, _: run(config),
         max_trials=trials,
         seed=run.seed,
@@ -46,7 +46,7 @@ def _seconds(config: Config) -> float:
 
 
 OURS = {
-    DEFAULT: Method(name=DEFAULT, search=partial(by_word, None), packages=PACKAGES, told=True),
+    DEFAULT: Method(name=DEFAULT, search=partial(by_word, None), packages=PACKAGES),
     **{
         f"{DEFAULT}_{word}": Method(
             name=f"{DEFAULT}_{word}",

@@ -1,32 +1,36 @@
-"""The search of those who name none."""
+"""The search of those who name none: a model while trials are few, breeding beside it when they are many."""
 
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 
-from lightning_tune.core.checks import whole_or_none
 from lightning_tune.core.decision import Done, Wait
 from lightning_tune.core.events import Config
 from lightning_tune.core.history import History
 from lightning_tune.core.space import Space
 from lightning_tune.search.base import Searcher
 from lightning_tune.search.bayesian import BayesianSearch
+from lightning_tune.search.genetic import GeneticSearch
+
+LONG = 200
+"""Trials after which every other one is bred."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class AutoSearch(Searcher):
-    """What `search="auto"`, the default, stands for: Bayesian optimisation with default settings.
+    """What `search="auto"`, the default, stands for: what does well by the number of trials, unasked.
 
-    That is at home with numbers, choices and branches alike, learns most from few trials, and costs some tens
-    of milliseconds a suggestion, little beside a training. For trials that are as short, name "tpe".
+    *Up to 200 trials*: `BayesianSearch`, in any number of dimensions, with any number of workers. No other
+    method that we know of learns as much from few trials, on numbers, choices and branches alike, and what
+    it costs, some tens of milliseconds a suggestion, is little beside a training.
 
-    Args:
-        max_trials: how many trials there will be; None is what the sweep says of itself. Nothing depends on
-            it yet.
+    *Beyond*: every other trial is a child of the best so far (`GeneticSearch`), the rest are still the
+    model's; each sees what the other found. A model gains less and less from more rows and may settle in
+    one place; children of the best get closer to it, and reach others, in a millisecond each.
 
-    Raises:
-        ArgumentError: `max_trials` below 1.
+    How many trials are planned changes nothing (fewer trials before the model are no better in a sweep of
+    30), so a sweep that is extended is the one that it would have been. For trials that are as short as a
+    suggestion, name "tpe" or "genetic".
 
     Example:
         >>> from lightning_tune.core.space import Float
@@ -38,18 +42,11 @@ class AutoSearch(Searcher):
         True
     """
 
-    max_trials: int | None = None
-
-    def __post_init__(self) -> None:
-        whole_or_none("max_trials", self.max_trials, 1)
-
     def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Wait | Done:
         """Return the next configuration to try."""
-        return BayesianSearch().suggest(space, history, rng)
-
-    def resolve(self, max_trials: int | None) -> Self:
-        """Return it for a sweep of so many trials, unless it was told of another number."""
-        return self if self.max_trials is not None else replace(self, max_trials=max_trials)
+        tried = len(history.groups)
+        chosen = GeneticSearch() if tried >= LONG and tried % 2 else BayesianSearch()
+        return chosen.suggest(space, history, rng)
 
     def size(self, space: Space) -> int | None:
         """Return the number of configurations of a finite space."""

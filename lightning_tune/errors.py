@@ -4,6 +4,8 @@ A user may catch everything of ours with `except TuneError`, or treat a bad argu
 is.
 """
 
+from typing import Any
+
 
 class TuneError(Exception):
     """Base of every error that lightning-tune raises on purpose."""
@@ -42,7 +44,13 @@ class SweepBusyError(TuneError, RuntimeError):
 
 
 class SweepFailedError(TuneError, RuntimeError):
-    """Too many trials raised for the sweep to go on; the last cause is chained."""
+    """Too many trials raised for the sweep to go on; the last cause is chained.
+
+    Attributes:
+        result: what came of the sweep until then, a `Result`.
+    """
+
+    result: Any = None
 
 
 class CheckpointError(TuneError, RuntimeError):

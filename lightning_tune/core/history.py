@@ -164,8 +164,20 @@ class History:
         return self._counts.get(origin, 0)
 
     def allows(self, config: Config) -> bool:
-        """Return whether the sweep's constraint admits a configuration (it sees a copy)."""
-        return self._constraint is None or bool(self._constraint(dict(config)))
+        """Return whether the sweep's constraint admits a configuration (it sees a copy).
+
+        Raises:
+            ArgumentError: the constraint raised.
+        """
+        if self._constraint is None:
+            return True
+        try:
+            return bool(self._constraint(dict(config)))
+        except Exception as error:
+            raise ArgumentError(
+                f"`constraint` must be a callable `config -> bool`; for {dict(config)!r} it raised "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
     def find(self, config: Config) -> Group | None:
         """Return the first group that tried exactly this configuration."""

@@ -118,12 +118,12 @@ class Objective:
         """Return the one number that orders trials, lower is better; never NaN, +inf for what can never win.
 
         Raises:
-            ArgumentError: there are several monitors and no callable `score`.
+            ArgumentError: there are several monitors and no callable `score`, or that makes no number.
         """
         if callable(self.score):
             if not all(map(math.isfinite, values)):
                 return math.inf
-            cost = float(self.score(values))
+            cost = self._made(self.score, values)
             return cost if math.isfinite(cost) else math.inf
         if len(values) != 1:
             raise ArgumentError("several monitors have no single cost: pass `score=` a callable.")
@@ -131,6 +131,16 @@ class Objective:
         if not math.isfinite(value):
             return math.inf
         return value if self.mode[0] == "min" else -value
+
+    @staticmethod
+    def _made(score: Callable[[tuple[float, ...]], float], values: tuple[float, ...]) -> float:
+        try:
+            return float(score(values))
+        except Exception as error:
+            raise ArgumentError(
+                f"`score` must be a callable `(values) -> number`; for {values!r} it raised "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
     def threshold(self, target: float) -> float:
         """Return the cost that a user's target stands for; with a callable `score` it is one already."""

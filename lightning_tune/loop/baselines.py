@@ -32,6 +32,10 @@ def baselines_of(
             configs.append(space.validate(config))
         else:
             notes.append(f"the instance's own values lie outside the space and are not tried first: {own}")
+    if baseline is not None and not isinstance(baseline, Mapping | Sequence) or isinstance(baseline, str):
+        raise ArgumentError(
+            f"`baseline` must be a configuration (a dictionary) or a list of them, got {baseline!r}."
+        )
     given = [baseline] if isinstance(baseline, Mapping) else list(baseline or [])
     for number, entry in enumerate(given):
         where = "`baseline`" if isinstance(baseline, Mapping) else f"`baseline[{number}]`"

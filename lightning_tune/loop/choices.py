@@ -1,7 +1,7 @@
 """The words a user may write for a searcher or a scheduler, and what they stand for."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from lightning_tune.errors import ArgumentError
@@ -77,7 +77,9 @@ def searcher(search: str | Searcher) -> Searcher:
     Raises:
         ArgumentError: an unknown word, listing those that exist.
     """
-    return search if isinstance(search, Searcher) else _named("search", search, SEARCHERS, "a Searcher")
+    return (
+        search if isinstance(search, Searcher) else _named("search", search, SEARCHERS, "a Searcher", SHORT)
+    )
 
 
 def scheduler(schedule: str | Scheduler | None) -> Scheduler:
@@ -95,11 +97,20 @@ def scheduler(schedule: str | Scheduler | None) -> Scheduler:
     )
 
 
-def _named(argument: str, word: object, choices: Mapping[str, Callable[[], Part]], kind: str) -> Part:
+def _named(
+    argument: str,
+    word: object,
+    choices: Mapping[str, Callable[[], Part]],
+    kind: str,
+    others: Iterable[str] = (),
+) -> Part:
     if isinstance(word, str) and word in choices:
         return choices[word]()
-    near = difflib.get_close_matches(str(word), choices, 1)
+    names = sorted({*choices, *others})
+    near = difflib.get_close_matches(str(word), names, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    if isinstance(word, type):
+        hint = f" Did you mean {word.__name__}()?"
     raise ArgumentError(
-        f"`{argument}` must be one of {', '.join(repr(name) for name in choices)}, or {kind}, got {word!r}."
-        + (f" Did you mean {near[0]!r}?" if near else "")
+        f"`{argument}` must be one of {', '.join(map(repr, names))}, or {kind}, got {word!r}.{hint}"
     )

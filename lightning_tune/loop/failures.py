@@ -1,5 +1,7 @@
 """When failures end a sweep: only those of the user's code, and only many of them."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lightning_tune.core.checks import whole_or_none
@@ -7,8 +9,19 @@ from lightning_tune.core.history import History
 from lightning_tune.core.trial import Trial
 from lightning_tune.errors import MonitorError, SweepFailedError
 from lightning_tune.execute.base import LegEnd
+from lightning_tune.loop.result import Result
 
 _FIRST = 3
+
+
+@contextmanager
+def keeping(result: Callable[[], Result]) -> Iterator[None]:
+    """Let what ends a sweep take along what was found until then."""
+    try:
+        yield
+    except SweepFailedError as error:
+        error.result = result()
+        raise
 
 
 @dataclass(kw_only=True)
@@ -57,6 +70,7 @@ class FailurePolicy:
 
     def _fail(self, sentence: str, end: LegEnd) -> None:
         raise SweepFailedError(
-            f"{sentence}; the last: {end.reason}. Everything recorded so far is in the store. Mend the cause "
-            f"and start again with the same `name=` (and `store=`) to go on.\n{end.error}"
+            f"{sentence}; the last: {end.reason}. What was found so far is in `result` of this error, and "
+            "in the store: mend the cause and start again with the same `name=` (and `store=`) to go on.\n"
+            f"{end.error}"
         ) from end.exception

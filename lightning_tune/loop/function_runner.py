@@ -167,7 +167,8 @@ def checked(value: Any, names: Sequence[str]) -> tuple[float, ...]:
         >>> checked(1, ["value"]), checked((0.5, 2), ["loss", "size"])
         ((1.0,), (0.5, 2.0))
     """
-    values = value if isinstance(value, tuple) else (value,)
+    several = len(names) > 1 and (isinstance(value, list) or getattr(value, "ndim", 0) == 1)
+    values = tuple(value) if several or isinstance(value, tuple) else (value,)
     wanted = "a number" if len(names) == 1 else f"a tuple of {len(names)} numbers"
     if len(values) == len(names) and not any(isinstance(number, str | bytes) for number in values):
         try:

@@ -76,8 +76,8 @@ class Limits:
         for name, limit in (("target", self.target), ("patience", self.patience)):
             if limit is not None and not objective.scalar:
                 raise ArgumentError(
-                    f"`{name}={limit!r}` needs one number a trial, but `monitor` names "
-                    f"{len(objective.monitor)} metrics: pass `score=` a callable that makes one number of "
+                    f"`{name}={limit!r}` needs one number a trial, and there are "
+                    f"{len(objective.monitor)} objectives: pass `score=` a callable that makes one number of "
                     "their values (lower is better), or end the sweep by `max_trials=` or `max_time=`."
                 )
 

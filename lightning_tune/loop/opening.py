@@ -57,7 +57,7 @@ def check_name(name: str) -> None:
     Raises:
         ArgumentError: saying what it may be.
     """
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ArgumentError(
             "`name` must be 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit, "
             f"got {name!r}."

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from lightning_tune.core.events import Config
+from lightning_tune.core.plain import did_you_mean
 from lightning_tune.core.space import Space
 from lightning_tune.errors import ArgumentError
 from lightning_tune.execute import Executor
 from lightning_tune.loop.checks import executor_of
 from lightning_tune.loop.environment import Signals
+from lightning_tune.loop.failures import keeping
 from lightning_tune.loop.function_runner import Function, FunctionRunner
 from lightning_tune.loop.limits import Duration
 from lightning_tune.loop.result import Result
@@ -72,13 +74,14 @@ def optimize(
 ) -> Result:
     """Search for the configuration at which a function is best.
 
-    The function returns a number; a tuple of them where there are several objectives; or it is a generator
-    that yields such a value for each step of a budget, which a schedule may pause and take up again. A paused
-    generator stays alive in this process, and after a restart it is played again to where it was.
+    The function returns a number; a tuple of them where there are several objectives (`result.front` is
+    then what came of it); or it is a generator that yields such a value for each step of a budget, which a
+    schedule may pause and take up again. A paused generator stays alive in this process, and after a
+    restart it is played again to where it was.
 
-    What raises is a failed trial and does not end the search, unless too many do; so is NaN. The first Ctrl-C
-    ends the search after the step that is being evaluated, and the result so far is returned; a second one
-    raises at once.
+    What raises is a failed trial and does not end the search, unless the first three do, or more than
+    `max_failures`. NaN and infinity fail a trial too, any number of them. The first Ctrl-C ends the search
+    after the step that is being evaluated, and the result so far is returned; a second one raises at once.
 
     Args:
         function: `config -> value`, or a generator function.
@@ -98,7 +101,7 @@ def optimize(
               `min_delta` (0).
             - `repeats`: how often each configuration is evaluated; its score is the mean.
             - `seed`: what all choices of the search derive from.
-            - `baseline`: a configuration, or a list of them, to try first.
+            - `baseline`: a configuration with every key, or a list of them, to try first.
             - `constraint`: `config -> bool`; configurations for which it is false are never tried.
             - `score`: which value of a generator counts: "best", "last", or a callable `(values) -> float`
               that makes one number of several objectives, lower is better.
@@ -107,7 +110,8 @@ def optimize(
             - `store`: where the search is recorded: a path, a URL or a store; None is in memory.
             - `name`: its name there. With a name that is there it goes on, to the same end as if it had never
               stopped; None makes a fresh one.
-            - `max_failures`: how many trials may raise; None is the larger of 3 and a tenth of `max_trials`.
+            - `max_failures`: how many trials may raise, unless the first three all do; None is the larger of
+              3 and a tenth of `max_trials`.
             - `amend`: accept another space when a search goes on; earlier trials stay.
             - `overwrite`: delete a search of the same name first.
 
@@ -115,7 +119,9 @@ def optimize(
         ArgumentError: an argument that cannot be used, named, with what it takes.
         SweepExistsError: the store holds a sweep of that name that differs in something that may not change.
         SweepBusyError: another process is running this sweep.
-        SweepFailedError: too many calls raised.
+        SpaceError: a space that is empty or wrong, or a constraint that refuses all of it.
+        SweepFailedError: too many calls raised; its `result` is what was found until then.
+        MonitorError: a generator yields nothing.
         StoreError: the store cannot be read or written.
 
     Example:
@@ -124,15 +130,18 @@ def optimize(
         >>> abs(result.best.config["x"] - 0.3) < 0.1
         True
     """
+    if unknown := [name for name in arguments if name not in SweepArguments.__annotations__]:
+        hint = did_you_mean(unknown[0], SweepArguments.__annotations__)
+        raise TypeError(f"optimize() has no argument {unknown[0]!r}.{hint}")
     if not callable(function):
         raise ArgumentError(f"`function` must be a callable `config -> value`, got {function!r}.")
     runs = _executor_of(workers, executor)
     with Sweep(space, **arguments) as sweep:
         work = FunctionRunner(function, sweep.names, _needs_steps(sweep.settings.schedule))
-        with Signals(sweep.coordinator.interrupt).owned():
+        with Signals(sweep.coordinator.interrupt).owned(), keeping(lambda: sweep.result):
             sweep.reason = runs.run(sweep.coordinator, work)
-        if not sweep.coordinator.interrupted:
-            sweep.coordinator.failures.check_any_succeeded(sweep.result.history)
+            if not sweep.coordinator.interrupted:
+                sweep.coordinator.failures.check_any_succeeded(sweep.result.history)
         return sweep.result
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_tune._imports import require
 from lightning_tune.core.budget import EPOCHS, Budget
+from lightning_tune.core.checks import whole
 from lightning_tune.core.events import CheckpointSaved, Config
 from lightning_tune.core.history import History
 from lightning_tune.core.space import Space
@@ -164,7 +165,7 @@ class Result:
 
         With several objectives front by front, and in each the less crowded first.
         """
-        return [self._result(trial) for trial in self.history.leaders(count)]
+        return [self._result(trial) for trial in self.history.leaders(whole("count", count, 0))]
 
     def dataframe(self) -> "pd.DataFrame":
         """Return a table with a row a trial.

@@ -112,10 +112,13 @@ class SweepSettings:
                 f"`schedule={type(scheduler).__name__}` they wait at rungs for more trials: use another "
                 "search, or no schedule."
             )
-        FailurePolicy.of(max_failures, max_trials)
         limits = Limits.of(
             max_trials=max_trials, max_time=max_time, target=target, patience=patience, min_delta=min_delta
         )
+        FailurePolicy.of(max_failures, max_trials)
+        for name, flag in (("amend", amend), ("overwrite", overwrite)):
+            if not isinstance(flag, bool):
+                raise ArgumentError(f"`{name}` must be True or False, got {flag!r}.")
         limits.check(objective)
         space = space if isinstance(space, Space) else Space(space)
         searcher.check(space, objective)
@@ -142,7 +145,7 @@ class SweepSettings:
             ArgumentError: nothing would end the sweep, or the constraint refuses a baseline.
         """
         for baseline in baselines:
-            if self.constraint is not None and not self.constraint(dict(baseline)):
+            if not History(self.objective, constraint=self.constraint).allows(baseline):
                 raise ArgumentError(f"`constraint` refuses the baseline {self.space.describe(baseline)}.")
         limited = (self.limits.max_trials, self.limits.max_time_s, self.limits.target, self.limits.patience)
         endless = self.search.size(self.space) is None and schedule.num_trials is None

@@ -215,11 +215,13 @@ class Sweep:
                 evaluated.
             StoreError: the sweep was closed, or its store cannot be written.
         """
+        _check_is_asked(asked)
         told: Sequence[Value] = value if isinstance(value, list) else [value]
         if not told or asked.step + len(told) > asked.budget:
+            left = asked.budget - asked.step
+            most = "" if math.isinf(left) else f", of at most {left:g}"
             raise ArgumentError(
-                f"`value` must be a number, or a list of 1 to {asked.budget - asked.step:g} of them, "
-                f"got {value!r}."
+                f"`value` must be a number, or a list of them, one a step{most}, got {value!r}."
             )
         try:
             values = [checked(entry, self.names) for entry in told]
@@ -231,14 +233,23 @@ class Sweep:
             self._check_asked(asked)
             return self._finish(asked, Evaluation(values=iter(values), pausable=False, step=step))
 
-    def fail(self, asked: Asked, reason: str) -> Outcome:
+    def fail(self, asked: Asked, reason: str | BaseException) -> Outcome:
         """Record that a configuration could not be evaluated, and why; return how its trial stands.
 
+        Args:
+            asked: what `ask` returned.
+            reason: why, in words, or what was raised.
+
         Raises:
-            ArgumentError: the trial is not being evaluated.
+            ArgumentError: the trial is not being evaluated, or the reason is neither.
             StoreError: the sweep was closed, or its store cannot be written.
             SweepFailedError: too many have failed.
         """
+        _check_is_asked(asked)
+        if isinstance(reason, BaseException):
+            reason = f"{type(reason).__name__}: {reason}"
+        if not isinstance(reason, str):
+            raise ArgumentError(f"`reason` must be a sentence, or what was raised, got {reason!r}.")
         end = LegEnd(trial=asked.trial, leg=asked.leg, step=asked.step, kind="exception", reason=reason)
         with self._lock:
             self._check_asked(asked)
@@ -285,6 +296,11 @@ class Sweep:
                 f"`asked` must be a trial that is being evaluated: trial {asked.trial} was told already, and "
                 f"is {trial.state}."
             )
+
+
+def _check_is_asked(asked: Any) -> None:
+    if not isinstance(asked, Asked):
+        raise ArgumentError(f"`asked` must be what `ask` of this sweep returned, got {asked!r}.")
 
 
 def _names(mode: Any) -> str | list[str]:

@@ -11,6 +11,7 @@ from lightning_tune.core.space import Space
 from lightning_tune.execute import Executor
 from lightning_tune.loop.checks import executor_of, not_negative
 from lightning_tune.loop.environment import Signals, from_environment, undisturbed
+from lightning_tune.loop.failures import keeping
 from lightning_tune.loop.files import SweepFiles
 from lightning_tune.loop.limits import Duration
 from lightning_tune.loop.opening import (
@@ -205,7 +206,7 @@ class TuneLoop:
             SweepExistsError: the sweep is there and differs in something that may not change.
             SweepBusyError: another process is running this sweep.
             MonitorError: the monitor is not among the metrics that the first trial logged.
-            SweepFailedError: too many trials raised. Everything recorded is kept.
+            SweepFailedError: too many trials raised. Everything recorded is kept, and in its `result`.
             StoreError: the store cannot be read or written.
         """
         plan = self._plan(model, train_dataloaders, val_dataloaders, datamodule)
@@ -235,9 +236,10 @@ class TuneLoop:
             for note in [*resumed_note(sweep), *notes]:
                 screen.note(note)
             stack.enter_context(Signals(coordinator.interrupt).owned())
-            reason = self.executor.run(coordinator, self._runner(plan, sweep, loggers))
-            if not coordinator.interrupted:
-                coordinator.failures.check_any_succeeded(sweep.history)
+            with keeping(lambda: settings.result(name, folder, "too many trials raised", sweep.history)):
+                reason = self.executor.run(coordinator, self._runner(plan, sweep, loggers))
+                if not coordinator.interrupted:
+                    coordinator.failures.check_any_succeeded(sweep.history)
             result = settings.result(name, folder, reason, sweep.history)
             for line in [*settings.search.summary(settings.space, result.history), f"ended: {reason}"]:
                 screen.note(line)

@@ -48,7 +48,7 @@ def at_most(schedule: Any, budget: Budget, *, needed: bool = True) -> float:
     """
     name, own = type(schedule).__name__, schedule.max_budget
     if own is not None and own > budget.full:
-        whole = "the Trainer's `max_epochs` is" if budget.grows == "epochs" else "the whole is"
+        whole = "the whole is" if budget.grows != "epochs" else f"{_whole(budget)} is"
         raise ArgumentError(
             f"`max_budget` of {name} is {own:g}, but {whole} {budget.full:g}: lower the one or raise the "
             "other."
@@ -77,7 +77,7 @@ def at_least(schedule: Any, budget: Budget, high: float, eta: float) -> float:
         limit = (
             "`max_budget` is"
             if schedule.max_budget is not None or budget.grows != "epochs"
-            else "the Trainer's `max_epochs` is"
+            else f"{_whole(budget)} is"
         )
         raise ArgumentError(
             f"`min_budget` of {name} is {own:g}, but {limit} {high:g}: lower the one or raise the other."
@@ -86,6 +86,11 @@ def at_least(schedule: Any, budget: Budget, high: float, eta: float) -> float:
         return float(own)
     low = budget.least or high / eta**_RUNGS_BELOW
     return float(min(max(1.0, low) if budget.whole else low, high))
+
+
+def _whole(budget: Budget) -> str:
+    """Return what says how far trials go: the Trainer, or where there is none the user."""
+    return "the Trainer's `max_epochs`" if budget.unit == "epochs" else "`max_budget`"
 
 
 def resolved(schedule: Settings, budget: Budget, **settings: Any) -> Settings:

@@ -63,9 +63,9 @@ class BayesianSearch(Searcher):
         prior: where good values are believed to lie: a mapping from key to a value, or to (value, width)
             with the standard deviation as a share of the dimension's range (0.25 by default). For a choice
             a smaller width is a firmer belief. It counts for less as trials come in.
-        history: earlier sweeps to learn from, whose space overlaps with this one: for each its history,
-            (space, history), or a list of (config, cost) pairs, lower costs better. How much they tell is
-            learned.
+        history: earlier sweeps to learn from, whose space overlaps with this one: for each its
+            `result.history`, (space, history), or a list of (config, cost) pairs, lower costs better, NaN for
+            a failure. The best configuration of each is tried first; how much else they tell is learned.
 
     Raises:
         ArgumentError: an argument of another kind; when a sweep begins, a `prior` that does not fit its
@@ -96,6 +96,8 @@ class BayesianSearch(Searcher):
 
     def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Wait | Done:
         """Return the configuration of the largest expected improvement; first some that cover the space."""
+        if not layout_of(space).axes:
+            return RandomSearch().suggest(space, history, rng)  # constants: there is one configuration
         noise_sds = self._noise_sds(history.objective)
         earlier = [found for sweep in self.history if len((found := _placed(sweep, space))[1])]
         layout = _layout(space, earlier)
@@ -171,7 +173,11 @@ class BayesianSearch(Searcher):
         strata = max(self.starts or start.num_starts(layout.axes), len(seen.tried) + 1)
         spread = start.candidates(layout, seen.tried, strata, rng, belief)
         if len(seen.tried) < EARLIER_STARTS:
-            leaders = [points[np.argsort(costs, kind="stable")[:1]] for points, costs in earlier]
+            leaders = [
+                points[np.argsort(costs, kind="stable")[:1]]
+                for points, costs in earlier
+                if costs.min() < np.inf
+            ]
             spread = np.concatenate([*map(layout.settle, leaders), spread])
         return next((point for point in spread if admissible(point)), None)
 

@@ -30,7 +30,8 @@ class RandomSearch(Searcher):
     finitely many it therefore tries each once and then is done.
 
     Raises:
-        SpaceError: 100,000 draws in a row broke the sweep's constraint.
+        SpaceError: 100,000 draws in a row broke the sweep's constraint, before there was any trial; later the
+            search is then over.
     """
 
     def suggest(self, space: Space, history: History, rng: np.random.Generator) -> Config | Done:
@@ -47,7 +48,10 @@ class RandomSearch(Searcher):
             if allowed == _TRIES:
                 break
         if not allowed and size is None:
-            raise SpaceError(f"`constraint` refused {_REFUSALS:,} random configurations in a row: loosen it.")
+            sentence = f"`constraint` refused {_REFUSALS:,} random configurations in a row"
+            if history.num_groups:
+                return Done(reason=sentence)
+            raise SpaceError(f"{sentence}: loosen it.")
         if size is None:
             return again
         return self._first_untried(space, history, size)

@@ -121,7 +121,7 @@ def test_a_target_and_patience_need_one_number_a_trial():
         limits = Limits.of(**{**given, name: 2})
         limits.check(one)
         with pytest.raises(
-            ArgumentError, match=f"`{name}=2` needs one number a trial, but `monitor` names 2"
+            ArgumentError, match=f"`{name}=2` needs one number a trial, and there are 2 objectives"
         ):
             limits.check(several)
 

@@ -10,7 +10,9 @@ import textwrap
 import time
 import typing
 
+import numpy as np
 import pytest
+import torch
 
 from lightning_tune.core.space import Choice, Float, Int
 from lightning_tune.errors import ArgumentError, CheckpointError, SweepExistsError, SweepFailedError
@@ -404,3 +406,85 @@ def test_a_trial_in_memory_costs_next_to_nothing():
     began = time.process_time()
     optimize(bowl, SPACE, search="random", max_trials=trials)
     assert (time.process_time() - began) / trials < 2e-3
+
+
+@pytest.mark.parametrize("made", [tuple, list, np.array, torch.tensor])
+def test_several_values_may_come_in_any_row(made):
+    result = optimize(
+        lambda config: made([config["x"] ** 2, (config["x"] - 1) ** 2]),
+        {"x": Float(0.0, 1.0)},
+        search="random",
+        mode=["min", "min"],
+        max_trials=4,
+    )
+    assert all(trial.state == "completed" and len(trial.values) == 2 for trial in result.trials)
+
+
+def test_what_was_found_before_too_many_raised_is_not_lost():
+    def rough(config):
+        if config["x"] > 0:
+            raise RuntimeError("no")
+        return bowl(config)
+
+    with pytest.raises(SweepFailedError, match="`result` of this error") as caught:
+        optimize(rough, SPACE, search="random", max_trials=60, max_failures=4)
+    result = caught.value.result
+    assert isinstance(result, Result)
+    assert len(result.trials) > 6
+    assert result.best.score == min(bowl(trial.config) for trial in result.trials if trial.score is not None)
+
+
+def test_a_constraint_that_leaves_nothing_else_ends_the_search_with_a_result():
+    baseline = {"x": 0.777}
+    result = optimize(
+        lambda config: config["x"],
+        {"x": Float(0.0, 1.0)},
+        max_trials=5,
+        baseline=baseline,
+        constraint=lambda config: abs(config["x"] - 0.777) < 1e-12,
+    )
+    assert [trial.config for trial in result.trials] == [baseline]
+    assert "`constraint` refused 100,000 random configurations in a row" in result.reason
+
+
+@pytest.mark.parametrize("search", ["auto", "bayesian", "tpe", "genetic", "annealing", "random"])
+def test_a_space_of_constants_is_one_trial(search: str):
+    result = optimize(lambda config: float(config["c"]), {"c": 3}, search=search, max_trials=5)
+    assert [trial.score for trial in result.trials] == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"max_trials": "5"}, "`max_trials` must be an integer of at least 1, or None, got '5'"),
+        ({"baseline": 3}, r"`baseline` must be a configuration \(a dictionary\) or a list of them, got 3"),
+        ({"name": 3}, "`name` must be 1 to 100 letters"),
+        ({"overwrite": "no"}, "`overwrite` must be True or False, got 'no'"),
+        ({"amend": None}, "`amend` must be True or False, got None"),
+        ({"search": TPESearch}, r"Did you mean TPESearch\(\)\?"),
+        ({"search": "bobh"}, "'bohb'.*Did you mean 'bohb'"),
+        ({"schedule": "halving", "max_budget": 9}, "is 25, but `max_budget` is 9"),
+        (
+            {"constraint": lambda config: config["z"] > 0},
+            "`constraint` must be a callable .* for {.*} it raised KeyError: 'z'",
+        ),
+    ],
+)
+def test_a_mistake_is_named_before_anything_is_evaluated(arguments, sentence: str):
+    tried: list[object] = []
+    with pytest.raises(ArgumentError, match=sentence):
+        optimize(tried.append, SPACE, **{"max_trials": 3, "search": "random"} | arguments)
+    assert not tried
+
+
+@pytest.mark.parametrize("score", [lambda values: None, lambda values: values[7]])
+def test_a_score_that_makes_no_number_is_named(score):
+    with pytest.raises(ArgumentError, match=r"`score` must be a callable .* for \(1.0,\) it raised"):
+        optimize(lambda config: 1.0, SPACE, search="random", max_trials=3, score=score)
+
+
+def test_an_argument_of_another_library_is_told_apart():
+    with pytest.raises(
+        TypeError, match=r"optimize\(\) has no argument 'n_trials'. Did you mean `max_trials`"
+    ):
+        optimize(bowl, SPACE, n_trials=3)  # type: ignore[call-arg]

@@ -233,7 +233,7 @@ def test_a_value_that_is_none_is_refused_and_the_trial_stays_open(value):
 @pytest.mark.parametrize("value", [[], [1.0] * 4])
 def test_more_values_than_steps_are_refused(value):
     with sweep_of(max_budget=3) as sweep:
-        with pytest.raises(ArgumentError, match="a list of 1 to 3 of them"):
+        with pytest.raises(ArgumentError, match="a list of them, one a step, of at most 3, got"):
             sweep.tell(sweep.ask(), value)
         assert sweep.result.trials[0].reports == []
 
@@ -400,3 +400,22 @@ def test_arguments_that_tune_loop_has_too_are_spelt_and_preset_as_there():
     assert common == ours.keys() - {"max_budget"}
     for name in common:
         assert (ours[name].default, ours[name].annotation) == (theirs[name].default, theirs[name].annotation)
+
+
+def test_what_is_no_evaluation_is_refused():
+    with Sweep(SPACE, search="random", max_trials=3) as sweep:
+        asked = sweep.ask()
+        for wrong in (asked.config, 0, None):
+            with pytest.raises(ArgumentError, match="`asked` must be what `ask` of this sweep returned, got"):
+                sweep.tell(wrong, 1.0)
+            with pytest.raises(ArgumentError, match="`asked` must be what `ask` of this sweep returned, got"):
+                sweep.fail(wrong, "no")
+        with pytest.raises(ArgumentError, match="`reason` must be a sentence, or what was raised, got None"):
+            sweep.fail(asked, None)
+        assert sweep.fail(asked, ValueError("too wide")).reason == "ValueError: too wide"
+        assert [trial.state for trial in sweep.result.trials] == ["failed"]
+
+
+def test_the_best_few_are_a_number():
+    with Sweep(SPACE, search="random", max_trials=3) as sweep, pytest.raises(ArgumentError, match="`count`"):
+        sweep.result.top("a")

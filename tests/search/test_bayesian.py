@@ -222,6 +222,13 @@ def test_what_does_not_fit_the_sweep_is_refused_before_a_trial(settings, mode, s
     assert not store.sweeps()
 
 
+def test_what_failed_earlier_is_not_tried_first():
+    failed = {"x": 1.0, "y": 2.0}
+    search = BayesianSearch(history=[[(failed, math.nan)]])
+    history = run_function(PLANE, search, branin, max_trials=2)
+    assert failed not in [trial.config for trial in history]
+
+
 def test_an_empty_earlier_sweep_is_no_mistake():
     search = BayesianSearch(history=[History(Objective.of("cost", "min", "best"))])
     result = optimize(lambda c: c["x"], PLANE, search=search, max_trials=3)

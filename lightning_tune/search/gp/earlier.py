@@ -64,11 +64,12 @@ def earlier_sweeps(given: Any) -> tuple[Earlier, ...]:
     """Return the sweeps that `history=` holds.
 
     Raises:
-        ArgumentError: an item is neither a history, a pair of space and history, nor (config, cost) pairs.
+        ArgumentError: an item is neither a history, a pair of space and history, nor (config, cost) pairs; or
+            it has several objectives.
     """
     if isinstance(given, Earlier | History) or not isinstance(given, Iterable):
         given = [given]
-    return tuple(_earlier(item) for item in given)
+    return tuple(_earlier(item, place) for place, item in enumerate(given))
 
 
 def most_telling(costs: Vector, limit: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -81,7 +82,7 @@ def most_telling(costs: Vector, limit: int) -> np.ndarray[Any, np.dtype[np.int64
     return np.sort(np.concatenate([order[: limit // 2], rest[(np.arange(others) * len(rest)) // others]]))
 
 
-def _earlier(item: Any) -> Earlier:
+def _earlier(item: Any, place: int) -> Earlier:
     if isinstance(item, Earlier):
         return item
     if (
@@ -92,16 +93,27 @@ def _earlier(item: Any) -> Earlier:
     ):
         item = item[1]
     if isinstance(item, History):
+        if not item.objective.scalar:
+            raise ArgumentError(
+                f"`history[{place}]` has {len(item.objective.monitor)} objectives, and this search learns "
+                "from one: make (config, cost) pairs of it, a number each."
+            )
         ended = [group for group in item.groups if group.ended]
         return Earlier(tuple(group.config for group in ended), tuple(group.cost for group in ended))
-    if isinstance(item, Sequence) and item and all(_is_pair(pair) for pair in item):
+    if isinstance(item, Sequence) and not isinstance(item, str | bytes):
+        for number, pair in enumerate(item):
+            if not _is_pair(pair):
+                raise ArgumentError(
+                    f"`history[{place}][{number}]` must be a pair of a configuration (a dictionary) and its "
+                    f"cost, a number, got {pair!r}."
+                )
         return Earlier(
             tuple(dict(config) for config, _ in item),
             tuple(float(cost) if math.isfinite(cost) else math.inf for _, cost in item),
         )
     raise ArgumentError(
-        "`history` must be a list with an item for each earlier sweep: its history, (space, history), or a "
-        f"list of (config, cost) pairs, got {type(item).__name__}."
+        "`history` must be a list with an item for each earlier sweep: its `result.history`, (space, "
+        f"history), or a list of (config, cost) pairs; item {place} is a {type(item).__name__}."
     )
 
 

@@ -53,7 +53,7 @@ def test_it_is_described_by_a_digest():
     assert hash(one) == hash(same)
 
 
-@pytest.mark.parametrize("given", [5, ["sweep.db"], [[]], [[({"lr": 1}, "good")]], [{"lr": 1}]])
+@pytest.mark.parametrize("given", [5, ["sweep.db"], [{"lr": 1}]])
 def test_what_is_no_history_is_refused(given):
     with pytest.raises(ArgumentError, match="`history` must be a list with an item for each earlier sweep"):
         earlier_sweeps(given)
@@ -67,3 +67,29 @@ def test_of_many_the_best_half_and_others_evenly_are_kept():
     assert (np.diff(kept) > 0).all()
     assert np.median(costs[kept]) > 0.05
     assert most_telling(costs[:10], MOST).tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            [[({"lr": 0.5}, 1.0), ({"lr": 0.5}, "low")]],
+            r"`history\[0\]\[1\]` must be a pair of a configuration",
+        ),
+        ([[(5, 1.0)]], r"`history\[0\]\[0\]` must be a pair .*, got \(5, 1.0\)"),
+        ([[], 7], "item 1 is a int"),
+    ],
+)
+def test_the_item_that_is_wrong_is_named(given, sentence: str):
+    with pytest.raises(ArgumentError, match=sentence):
+        earlier_sweeps(given)
+
+
+def test_a_sweep_of_several_objectives_is_not_taken_for_failures():
+    history = run_function(
+        SPACE, RandomSearch(), lambda config, step: (1.0, 2.0), max_trials=3, mode=["min", "min"]
+    )
+    with pytest.raises(
+        ArgumentError, match=r"`history\[0\]` has 2 objectives, and this search learns from one"
+    ):
+        earlier_sweeps([history])

@@ -13,8 +13,8 @@ LEAST_SHOWN = 1e-4  # below it a problem is solved, and would rule a geometric m
 OKABE_ITO = ("#000000", "#D55E00", "#0072B2", "#56B4E9", "#009E73", "#CC79A7", "#E69F00", "#999999")
 MARKERS = "os^vDPX*"
 HALVES = {
-    "tuning": "seven problems that settings were tuned on",
-    "reporting": "seven problems that were never tuned on",
+    "tuning": "eight problems that choices were tried on",
+    "reporting": "six problems that nothing was tried on",
 }
 
 

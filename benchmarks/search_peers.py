@@ -138,11 +138,18 @@ def quietly() -> Iterator[None]:
 PEERS = {
     peer.name: peer
     for peer in (
-        Method(name="ax", search=ax, packages=("ax-platform", "botorch", "gpytorch", "torch"), slow=True),
-        Method(name="optuna_gp", search=optuna_gp, packages=("optuna", "torch", "scipy")),
+        Method(
+            name="ax", search=ax, packages=("ax-platform", "botorch", "gpytorch", "torch"), seeds=5, most=100
+        ),
+        Method(name="optuna_gp", search=optuna_gp, packages=("optuna", "torch", "scipy"), seeds=5),
         Method(name="optuna_tpe", search=optuna_tpe, packages=("optuna",)),
         Method(
-            name="smac", search=smac, packages=("smac", "ConfigSpace", "scikit-learn"), slow=True, told=True
+            name="smac",
+            search=smac,
+            packages=("smac", "ConfigSpace", "scikit-learn"),
+            seeds=5,
+            most=100,
+            told=True,
         ),
         Method(name="nevergrad", search=nevergrad, packages=("nevergrad", "cma", "numpy"), told=True),
         Method(name="hyperopt", search=hyperopt_tpe, packages=("hyperopt",)),

@@ -110,7 +110,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("methods", nargs="+", choices=list(METHODS))
-    parser.add_argument("--seeds", type=int, help="10, or 5 for a slow method")
+    parser.add_argument("--seeds", type=int, help="each method has its own number: 10, or 5")
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
     parser.add_argument("--processes", type=int, default=1, help="runs at the same time (1)")
     args = parser.parse_args()

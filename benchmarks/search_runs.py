@@ -70,25 +70,22 @@ class Method:
     Attributes:
         search: `(run, trials)`: proposes so many configurations and has the run evaluate each.
         packages: whose versions are recorded.
-        slow: it takes more than 0.1 s a suggestion: 5 seeds and at most 100 trials.
+        seeds: how many it is run under: 5 where a suggestion takes over 0.1 s.
+        most: the most trials that it is run for: 100 where a suggestion takes over 0.3 s.
         told: it plans for the number of trials that it is given, so each budget needs a run of its own.
     """
 
     name: str
     search: Callable[[Run, int], None]
     packages: tuple[str, ...]
-    slow: bool = False
+    seeds: int = 10
+    most: int = 200
     told: bool = False
-
-    @property
-    def seeds(self) -> int:
-        """How many seeds it is run under."""
-        return 5 if self.slow else 10
 
     @property
     def budgets(self) -> tuple[int, ...]:
         """The numbers of trials that it is run for."""
-        return tuple(budget for budget in BUDGETS if budget <= (100 if self.slow else 200))
+        return tuple(budget for budget in BUDGETS if budget <= self.most)
 
     def measure(self, problem: Problem, seed: int, budgets: tuple[int, ...]) -> dict[str, Any]:
         """Run it and return a row; the time of a suggestion is that of the longest run."""

@@ -712,7 +712,7 @@ def test_a_monitor_that_is_never_logged_names_those_that_are(tmp_path):
         ({"mode": "maximum"}, "`mode` must be 'min' or 'max', got 'maximum'"),
         ({"monitor": ["a", "b"], "target": 1.0}, r"`target=1\.0` needs one number a trial"),
         ({"monitor": ["a", "b"], "mode": ["min"]}, "got 1 modes for 2 monitors"),
-        ({"search": "bayes"}, "`search` must be one of 'annealing', 'auto'"),
+        ({"search": "bayes"}, "`search` must be one of 'annealing', 'asha', 'auto'"),
         ({"search": "randm"}, "Did you mean 'random'"),
         ({"schedule": "hyperbnd"}, "Did you mean 'hyperband'"),
         ({"search": "hyperband", "schedule": "full"}, "names the schedule too"),

@@ -4,7 +4,7 @@ A user may catch everything of ours with `except TuneError`, or treat a bad argu
 is.
 """
 
-from typing import Any
+import typing
 
 
 class TuneError(Exception):
@@ -50,7 +50,7 @@ class SweepFailedError(TuneError, RuntimeError):
         result: what came of the sweep until then, a `Result`.
     """
 
-    result: Any = None
+    result: typing.Any = None
 
 
 class CheckpointError(TuneError, RuntimeError):

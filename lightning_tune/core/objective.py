@@ -118,7 +118,8 @@ class Objective:
         """Return the one number that orders trials, lower is better; never NaN, +inf for what can never win.
 
         Raises:
-            ArgumentError: there are several monitors and no callable `score`, or that makes no number.
+            ArgumentError: there are several monitors and no callable `score`.
+            TypeError: the callable raised, or made no number.
         """
         if callable(self.score):
             if not all(map(math.isfinite, values)):
@@ -137,7 +138,7 @@ class Objective:
         try:
             return float(score(values))
         except Exception as error:
-            raise ArgumentError(
+            raise TypeError(
                 f"`score` must be a callable `(values) -> number`; for {values!r} it raised "
                 f"{type(error).__name__}: {error}"
             ) from error

@@ -479,7 +479,7 @@ def test_a_mistake_is_named_before_anything_is_evaluated(arguments, sentence: st
 
 @pytest.mark.parametrize("score", [lambda values: None, lambda values: values[7]])
 def test_a_score_that_makes_no_number_is_named(score):
-    with pytest.raises(ArgumentError, match=r"`score` must be a callable .* for \(1.0,\) it raised"):
+    with pytest.raises(TypeError, match=r"`score` must be a callable .* for \(1.0,\) it raised"):
         optimize(lambda config: 1.0, SPACE, search="random", max_trials=3, score=score)
 
 

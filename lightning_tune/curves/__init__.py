@@ -1,0 +1,1 @@
+"""Learning curves: parametric families, and what a partial curve says of its continuation."""

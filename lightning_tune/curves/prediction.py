@@ -1,0 +1,187 @@
+"""What a metric may come to: a distribution for each curve and step that was asked about.
+
+A mixture of logistic densities of v = asinh((y - centre) / unit), with the last report as centre and the
+curve's own noise as unit: near the last report that is the metric itself, far off its logarithm, so that a
+loss that explodes costs no more than it must. Within bounds the mixture is cut off at them and scaled up to
+1 again.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, log_expit, logsumexp
+
+from lightning_tune.errors import ArgumentError
+
+Array = npt.NDArray[np.float64]
+HALVINGS = 60
+"""Of the interval in which a quantile is looked for: to the last bit."""
+NODES = 128
+"""Of the quadrature of moments within bounds."""
+REACH = 40.0
+"""Beyond so many scales a part has no mass."""
+TAIL = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """Distributions of a metric at later steps.
+
+    All methods and properties have the shape of `centre`, here called (...): (num_curves,), or
+    (num_curves, num_at) where several steps of a curve were asked about.
+
+    Attributes:
+        centre: (...), where v is 0.
+        unit: (...), how far from it v is asinh(1).
+        weights: (..., num_parts), which sum to 1.
+        places: (..., num_parts), of each part, in v.
+        scales: (..., num_parts), of each part, in v; below 0.5, so that there is a standard deviation.
+        bounds: (low, high), either of which may be infinite.
+        rises: whether higher values are better.
+
+    Example:
+        >>> import numpy as np
+        >>> found = Prediction(
+        ...     centre=np.array([0.8]),
+        ...     unit=np.array([0.01]),
+        ...     weights=np.array([[0.5, 0.5]]),
+        ...     places=np.array([[0.0, 1.0]]),
+        ...     scales=np.array([[0.2, 0.2]]),
+        ...     bounds=(0.0, 1.0),
+        ...     rises=True,
+        ... )
+        >>> bool(found.quantile(0.05)[0] < found.mean[0] < found.quantile(0.95)[0])
+        True
+    """
+
+    centre: Array
+    unit: Array
+    weights: Array
+    places: Array
+    scales: Array
+    bounds: tuple[float, float]
+    rises: bool
+
+    @property
+    def mean(self) -> Array:
+        """The expected value."""
+        return self._moments[0]
+
+    @property
+    def std(self) -> Array:
+        """The standard deviation."""
+        return self._moments[1]
+
+    def quantile(self, q: float) -> Array:
+        """Return the value that is exceeded with probability 1 - q.
+
+        Raises:
+            ArgumentError: `q` is not a probability.
+        """
+        if isinstance(q, bool) or not isinstance(q, int | float) or not 0.0 <= q <= 1.0:
+            raise ArgumentError(f"`q` must be a probability from 0 to 1, got {q!r}.")
+        return self._quantiles(np.full((*self.centre.shape, 1), float(q)))[..., 0]
+
+    def log_prob(self, values: npt.ArrayLike) -> Array:
+        """Return the logarithm of the density at values that broadcast against (...); -inf out of bounds."""
+        given = np.asarray(values, dtype=np.float64)
+        low, high = self.bounds
+        place = (given - self.centre) / self.unit
+        off = (np.arcsinh(place)[..., None] - self.places) / self.scales
+        parts = (
+            np.log(np.maximum(self.weights, 1e-300)) + log_expit(off) + log_expit(-off) - np.log(self.scales)
+        )
+        density = logsumexp(parts, axis=-1) - 0.5 * np.log1p(_squared(place)) - np.log(self.unit)
+        inside = (given >= low) & (given <= high)
+        return np.where(inside, density - np.log(self._mass), -np.inf)
+
+    def cdf(self, values: npt.ArrayLike) -> Array:
+        """Return the probability of at most these values, which broadcast against (...)."""
+        given = np.clip(np.asarray(values, dtype=np.float64), *self.bounds)
+        below = self._below(np.arcsinh((given - self.centre) / self.unit)[..., None])[..., 0]
+        share: Array = np.clip((below - self._cut[0]) / self._mass, 0.0, 1.0)
+        return share
+
+    def prob_better(self, target: npt.ArrayLike) -> Array:
+        """Return the probability of better values than a target, which broadcasts against (...)."""
+        worse = self.cdf(target)
+        return 1.0 - worse if self.rises else worse
+
+    def at(self, place: int) -> "Prediction":
+        """Return the predictions of one of the steps that were asked about, of shape (num_curves,)."""
+        names = ("centre", "unit", "weights", "places", "scales")
+        return replace(self, **{name: getattr(self, name)[:, place] for name in names})
+
+    @cached_property
+    def _cut(self) -> tuple[Array, Array]:
+        """The mass below the lower bound, and that below the upper one."""
+        low, high = (
+            self._below(np.arcsinh((bound - self.centre) / self.unit)[..., None])[..., 0]
+            for bound in self.bounds
+        )
+        return low, high
+
+    @cached_property
+    def _mass(self) -> Array:
+        """The mass within the bounds, which is not let vanish."""
+        return np.maximum(self._cut[1] - self._cut[0], TAIL)
+
+    def _below(self, v: Array) -> Array:
+        """Return the mass below places (..., num), of the mixture without bounds."""
+        off = (v[..., None] - self.places[..., None, :]) / self.scales[..., None, :]
+        mass: Array = (self.weights[..., None, :] * expit(off)).sum(axis=-1)
+        return mass
+
+    def _quantiles(self, q: Array) -> Array:
+        """Return quantiles (..., num) by bisection in v."""
+        low_mass, _ = self._cut
+        wanted = low_mass[..., None] + q * self._mass[..., None]
+        reach = np.log(1.0 / TAIL)
+        least = (self.places - reach * self.scales).min(axis=-1)
+        most = (self.places + reach * self.scales).max(axis=-1)
+        low, high = (np.broadcast_to(end[..., None], wanted.shape).copy() for end in (least, most))
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2.0
+            short = self._below(middle) < wanted
+            low, high = np.where(short, middle, low), np.where(short, high, middle)
+        values = self.centre[..., None] + self.unit[..., None] * np.sinh((low + high) / 2.0)
+        return np.asarray(np.clip(values, *self.bounds))
+
+    @cached_property
+    def _moments(self) -> tuple[Array, Array]:
+        if np.isfinite(self.bounds).any():
+            return self._moments_within()
+        # E exp(s L) = pi s / sin(pi s) for a standard logistic L and |s| < 1
+        first = (self.weights * np.sinh(self.places) * _spread(self.scales)).sum(axis=-1)
+        second = self.weights * (np.cosh(2.0 * self.places) * _spread(2.0 * self.scales) - 1.0) / 2.0
+        variance = np.maximum(second.sum(axis=-1) - first**2, 0.0)
+        return self.centre + self.unit * first, self.unit * np.sqrt(variance)
+
+    def _moments_within(self) -> tuple[Array, Array]:
+        """Return the moments between the bounds, by Gauss-Legendre quadrature of each part."""
+        low, high = (
+            np.clip(
+                (np.arcsinh((bound - self.centre) / self.unit)[..., None] - self.places) / self.scales,
+                -REACH,
+                REACH,
+            )
+            for bound in self.bounds
+        )
+        nodes, shares = np.polynomial.legendre.leggauss(NODES)
+        off = (low + high)[..., None] / 2.0 + (high - low)[..., None] / 2.0 * nodes
+        density = np.exp(log_expit(off) + log_expit(-off)) * shares * (high - low)[..., None] / 2.0
+        density *= (self.weights / self._mass[..., None])[..., None]
+        moved = np.sinh(self.places[..., None] + self.scales[..., None] * off)
+        first = (density * moved).sum(axis=(-2, -1))
+        variance = np.maximum((density * moved**2).sum(axis=(-2, -1)) - first**2, 0.0)
+        return np.clip(self.centre + self.unit * first, *self.bounds), self.unit * np.sqrt(variance)
+
+
+def _spread(scale: Array) -> Array:
+    return np.pi * scale / np.sin(np.pi * scale)
+
+
+def _squared(values: Array) -> Array:
+    return np.minimum(np.abs(values), 1e150) ** 2

@@ -22,8 +22,8 @@ from lightning_tune.callbacks.missing import check_validations, never_logged
 from lightning_tune.callbacks.pause import stop_training
 from lightning_tune.callbacks.ranks import on_rank_zero
 from lightning_tune.callbacks.shared_run import Entry, SharedRun
-from lightning_tune.callbacks.shared_sweep import check_sweep, join_sweep, schedule_for, store_place
-from lightning_tune.core.checks import whole
+from lightning_tune.callbacks.shared_sweep import join_sweep, schedule_for, store_place
+from lightning_tune.core.checks import sweep_name, whole
 from lightning_tune.core.decision import Decision
 from lightning_tune.core.objective import Objective
 from lightning_tune.errors import ArgumentError, TrialPrunedError, TuneError
@@ -116,7 +116,7 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
         self.objective = Objective.of(monitor, mode)
         self.monitor = monitor
         self.mode = mode
-        self.sweep = check_sweep(sweep)
+        self.sweep = sweep_name("sweep", sweep)
         self.store = store
         self.min_epochs = min_epochs
         self.eta = eta

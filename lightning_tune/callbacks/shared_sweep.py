@@ -3,10 +3,8 @@
 import contextlib
 import math
 import os
-import re
 import time
 from pathlib import Path
-from typing import Any
 
 from lightning_tune.core.budget import EPOCHS
 from lightning_tune.core.events import JSON
@@ -16,23 +14,8 @@ from lightning_tune.schedule import ASHA
 from lightning_tune.store import Store, SweepRecord
 
 STORE_VARIABLE = "LIGHTNING_TUNE_STORE"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FORMAT = 1
 _ARGUMENT_OF = {"max_budget": "max_epochs", "min_budget": "min_epochs"}
-
-
-def check_sweep(name: Any) -> str:
-    """Return a sweep's name, which may become a folder's.
-
-    Raises:
-        ArgumentError: it cannot be one.
-    """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ArgumentError(
-            "`sweep` must be 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit, "
-            f"got {name!r}."
-        )
-    return name
 
 
 def store_place(store: str | Path | None, sweep: str) -> str | Path:

@@ -1,8 +1,25 @@
 """Checks of arguments that many parts take."""
 
+import re
 from typing import Any, TypeGuard
 
 from lightning_tune.errors import ArgumentError
+
+_SWEEP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def sweep_name(name: str, value: Any) -> str:
+    """Return a sweep's name, which may become a folder's.
+
+    Raises:
+        ArgumentError: it cannot be one, naming the argument.
+    """
+    if not isinstance(value, str) or not _SWEEP.fullmatch(value):
+        raise ArgumentError(
+            f"`{name}` must be 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit, "
+            f"got {value!r}."
+        )
+    return value
 
 
 def whole(name: str, value: Any, least: int) -> int:

@@ -1,7 +1,6 @@
 """Open a sweep: make it, or find it and see that nothing has changed that may not change."""
 
 import itertools
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightning_tune.core.checks import sweep_name
 from lightning_tune.core.events import JSON, Reported, SpaceDeclared
 from lightning_tune.core.history import History
 from lightning_tune.core.space import Space
@@ -17,7 +17,6 @@ from lightning_tune.store import Store, SweepRecord, open_store
 from lightning_tune.track.private import write_private
 
 _OWNER = "sweep.id"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ def sweep_folder(root_dir: str | Path, name: str | None) -> tuple[str, Path]:
         ArgumentError: a name that cannot be a folder's, or a root that cannot be written.
     """
     if name is not None:
-        check_name(name)
+        sweep_name("name", name)
     root = Path(root_dir)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -49,19 +48,6 @@ def sweep_folder(root_dir: str | Path, name: str | None) -> tuple[str, Path]:
             f"`root_dir={str(root_dir)!r}` cannot be written: {error.strerror or error}."
         ) from error
     return chosen, root / chosen
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that cannot be a folder's.
-
-    Raises:
-        ArgumentError: saying what it may be.
-    """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ArgumentError(
-            "`name` must be 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit, "
-            f"got {name!r}."
-        )
 
 
 def hold_fresh(stack: ExitStack, store: Store) -> str:

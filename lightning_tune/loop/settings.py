@@ -144,8 +144,9 @@ class SweepSettings:
         Raises:
             ArgumentError: nothing would end the sweep, or the constraint refuses a baseline.
         """
+        untouched = self.history()
         for baseline in baselines:
-            if not History(self.objective, constraint=self.constraint).allows(baseline):
+            if not untouched.allows(baseline):
                 raise ArgumentError(f"`constraint` refuses the baseline {self.space.describe(baseline)}.")
         limited = (self.limits.max_trials, self.limits.max_time_s, self.limits.target, self.limits.patience)
         endless = self.search.size(self.space) is None and schedule.num_trials is None

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lightning_tune.core.checks import whole
+from lightning_tune.core.checks import sweep_name, whole
 from lightning_tune.core.decision import Done, Wait
 from lightning_tune.core.events import Config
 from lightning_tune.core.outcome import Outcome
@@ -22,7 +22,7 @@ from lightning_tune.execute import Assignment, LegEnd
 from lightning_tune.loop.baselines import baselines_of
 from lightning_tune.loop.function_runner import Evaluation, Value, advance, checked
 from lightning_tune.loop.limits import Duration
-from lightning_tune.loop.opening import check_name, hold_fresh
+from lightning_tune.loop.opening import hold_fresh
 from lightning_tune.loop.result import Result
 from lightning_tune.loop.settings import Score, SweepSettings
 from lightning_tune.schedule import PopulationBased, Scheduler
@@ -141,7 +141,7 @@ class Sweep:
     def _open(self, store: Store | str | Path | None, name: str | None, baselines: Sequence[Config]) -> None:
         """Take hold of the sweep in its store; of nothing if that fails."""
         if name is not None:
-            check_name(name)
+            sweep_name("name", name)
         with ExitStack() as stack:
             opened = open_store(store)
             if opened is not store:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
+from lightning_tune.core.checks import sweep_name
 from lightning_tune.core.events import Config
 from lightning_tune.core.space import Space
 from lightning_tune.execute import Executor
@@ -16,7 +17,6 @@ from lightning_tune.loop.files import SweepFiles
 from lightning_tune.loop.limits import Duration
 from lightning_tune.loop.opening import (
     OpenSweep,
-    check_name,
     check_owner,
     claim,
     resumed_note,
@@ -265,7 +265,7 @@ class TuneLoop:
     def _dry(self, settings: SweepSettings, notes: Sequence[str]) -> Result:
         """Say what the sweep would cost."""
         if self.name is not None:
-            check_name(self.name)
+            sweep_name("name", self.name)
         screen = make_screen(
             "plain", space=settings.space, objective=settings.objective, max_trials=None, max_epochs=None
         )

@@ -48,10 +48,9 @@ def at_most(schedule: Any, budget: Budget, *, needed: bool = True) -> float:
     """
     name, own = type(schedule).__name__, schedule.max_budget
     if own is not None and own > budget.full:
-        whole = "the whole is" if budget.grows != "epochs" else f"{_whole(budget)} is"
         raise ArgumentError(
-            f"`max_budget` of {name} is {own:g}, but {whole} {budget.full:g}: lower the one or raise the "
-            "other."
+            f"`max_budget` of {name} is {own:g}, but {_whole(budget)} is {budget.full:g}: lower the one or "
+            "raise the other."
         )
     if own is None and needed and math.isinf(budget.full):
         known = budget.grows == "epochs" and budget.unit == "epochs"
@@ -90,6 +89,8 @@ def at_least(schedule: Any, budget: Budget, high: float, eta: float) -> float:
 
 def _whole(budget: Budget) -> str:
     """Return what says how far trials go: the Trainer, or where there is none the user."""
+    if budget.grows != "epochs":
+        return "the whole"
     return "the Trainer's `max_epochs`" if budget.unit == "epochs" else "`max_budget`"
 
 

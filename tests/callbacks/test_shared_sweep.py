@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_tune.callbacks.shared_sweep import check_sweep, join_sweep, schedule_for, store_place
+from lightning_tune.callbacks.shared_sweep import join_sweep, schedule_for, store_place
+from lightning_tune.core.checks import sweep_name
 from lightning_tune.core.objective import Objective
 from lightning_tune.errors import ArgumentError, SweepExistsError
 from lightning_tune.store import MemoryStore, open_store
@@ -89,7 +90,7 @@ def test_a_sweep_of_another_kind_is_refused():
 @pytest.mark.parametrize("name", ["", "../s", ".s", "a b", "a/b", "x" * 101, 3, None])
 def test_a_name_that_no_folder_can_have_is_refused(name):
     with pytest.raises(ArgumentError, match="`sweep` must be 1 to 100 letters"):
-        check_sweep(name)
+        sweep_name("sweep", name)
 
 
 def test_rungs_follow_the_trainer_unless_given():

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from lightning_tune.curves.conjugate import forecast
+from lightning_tune.curves.conjugate import forecasts
 from lightning_tune.curves.families import FAMILIES
 
 Array = npt.NDArray[np.float64]
@@ -87,9 +87,11 @@ def outlook(times: Array, moved: Array, end: float) -> Array:
     clock, values, counts = _thinned(times, moved)
     shapes = shapes_at(np.append(clock, end))
     parts = [
-        (forecast(clock, values, counts, end, shapes, size=size, drift=drift), SETTINGS[row][column])
-        for row, size in enumerate(SIZES)
+        (part, priors[column])
         for column, drift in enumerate(DRIFTS)
+        for part, priors in zip(
+            forecasts(clock, values, counts, end, shapes, sizes=SIZES, drift=drift), SETTINGS, strict=True
+        )
     ]
     logs = np.concatenate([TEMPER * part.log_evidence + np.log(prior) for part, prior in parts], axis=1)
     weights = np.exp(logs - logs.max(axis=1, keepdims=True))

@@ -8,6 +8,7 @@ and the evidence for a shape a closed form: with a bank of shapes the mixture ov
 optimiser or sampler runs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +39,17 @@ class Forecast:
     freedom: float
 
 
-def forecast(
-    times: Array, values: Array, counts: Array, at: float, shapes: Array, *, size: float, drift: float
-) -> Forecast:
-    """Return the posterior predictive distributions at a later time.
+def forecasts(
+    times: Array,
+    values: Array,
+    counts: Array,
+    at: float,
+    shapes: Array,
+    *,
+    sizes: Sequence[float],
+    drift: float,
+) -> list[Forecast]:
+    """Return the posterior predictive distributions at a later time, for each size of the amplitude.
 
     Args:
         times: (num_times,), ascending.
@@ -49,7 +57,7 @@ def forecast(
         counts: (num_times,), how many reports each value is the mean of.
         at: a time beyond the last of `times`.
         shapes: (num_shapes, num_times + 1), at `times` and `at`.
-        size: the standard deviation of b, in units of the noise.
+        sizes: standard deviations of b, in units of the noise; what does not depend on them is done once.
         drift: the variance of the walk a unit of log time, in units of the noise's.
     """
     clock = np.log(np.append(times, at) + 1.0)
@@ -63,22 +71,27 @@ def forecast(
     along = whiten(walk[:-1, -1])
     free = walk[-1, -1] - along @ along + 1.0  # the walk's and the noise's variance that is left
     left_one, left_shape = 1.0 - ones @ along, shapes[:, -1] - along @ shape
-    # the precision [[p, q], [q, r]] of (a, b), and its inverse
-    p, q, r = ones @ ones, ones @ shape, (shape**2).sum(axis=0) + size**-2.0
-    determinant = p * r - q**2
-    inverse = r / determinant, -q / determinant, p / determinant
     with_one, with_shape = ones @ seen, shape.T @ seen  # (num_curves,), (num_shapes, num_curves)
-    level = inverse[0][:, None] * with_one + inverse[1][:, None] * with_shape
-    slope = inverse[1][:, None] * with_one + inverse[2][:, None] * with_shape
-    misfit = np.maximum((seen**2).sum(axis=0) - level * with_one - slope * with_shape, 0.0)
-    rate = SHAPE * UNIT**2 + misfit / 2.0
+    square, log_factor = (seen**2).sum(axis=0), np.log(np.diag(factor)).sum()
     half = SHAPE + (len(times) - 1) / 2.0
-    evidence = -np.log(np.diag(factor)).sum() - 0.5 * np.log(determinant)[:, None] - half * np.log(rate)
-    spread = free + inverse[0] * left_one**2 + 2.0 * inverse[1] * left_one * left_shape
-    spread = spread + inverse[2] * left_shape**2
-    return Forecast(
-        log_evidence=(evidence - np.log(size)).T,
-        mean=(along @ seen + left_one * level + left_shape[:, None] * slope).T,
-        scale=np.sqrt(rate / half * spread[:, None]).T,
-        freedom=2.0 * half,
-    )
+
+    def of_size(size: float) -> Forecast:
+        # the precision [[p, q], [q, r]] of (a, b), and its inverse
+        p, q, r = ones @ ones, ones @ shape, (shape**2).sum(axis=0) + size**-2.0
+        determinant = p * r - q**2
+        inverse = r / determinant, -q / determinant, p / determinant
+        level = inverse[0][:, None] * with_one + inverse[1][:, None] * with_shape
+        slope = inverse[1][:, None] * with_one + inverse[2][:, None] * with_shape
+        misfit = np.maximum(square - level * with_one - slope * with_shape, 0.0)
+        rate = SHAPE * UNIT**2 + misfit / 2.0
+        evidence = -log_factor - 0.5 * np.log(determinant)[:, None] - half * np.log(rate)
+        spread = free + inverse[0] * left_one**2 + 2.0 * inverse[1] * left_one * left_shape
+        spread = spread + inverse[2] * left_shape**2
+        return Forecast(
+            log_evidence=(evidence - np.log(size)).T,
+            mean=(along @ seen + left_one * level + left_shape[:, None] * slope).T,
+            scale=np.sqrt(rate / half * spread[:, None]).T,
+            freedom=2.0 * half,
+        )
+
+    return [of_size(size) for size in sizes]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 Array = npt.NDArray[np.float64]
 ANY = (-math.inf, math.inf)
@@ -97,14 +98,14 @@ def _log_log_linear(x: Array, a: Array, b: Array) -> tuple[Array, list[Array]]:
 
 def _log_power(x: Array, a: Array, b: Array, c: Array) -> tuple[Array, list[Array]]:
     apart = np.log(x) - b
-    share = _logistic(-c * apart)  # 1 / (1 + (x / e^b)^c)
+    share = expit(-c * apart)  # 1 / (1 + (x / e^b)^c)
     slope = a * share * (1.0 - share)
     return a * share, [share, slope * c, -slope * apart]
 
 
 def _mmf(x: Array, alpha: Array, beta: Array, kappa: Array, delta: Array) -> tuple[Array, list[Array]]:
     apart = np.log(kappa) + np.log(x)
-    share = _logistic(-delta * apart)  # 1 / (1 + (kappa x)^delta)
+    share = expit(-delta * apart)  # 1 / (1 + (kappa x)^delta)
     slope = (alpha - beta) * share * (1.0 - share)
     return alpha - (alpha - beta) * share, [1.0 - share, share, slope * delta / kappa, slope * apart]
 
@@ -148,15 +149,9 @@ def _vapour_pressure(x: Array, a: Array, b: Array, c: Array) -> tuple[Array, lis
 
 def _hill(x: Array, y_max: Array, eta: Array, kappa: Array) -> tuple[Array, list[Array]]:
     apart = np.log(x) - np.log(kappa)
-    share = _logistic(eta * apart)  # x^eta / (kappa^eta + x^eta)
+    share = expit(eta * apart)  # x^eta / (kappa^eta + x^eta)
     slope = y_max * share * (1.0 - share)
     return y_max * share, [share, slope * apart, -slope * eta / kappa]
-
-
-def _logistic(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)) without overflow."""
-    tail = np.exp(-np.abs(z))
-    return np.where(z >= 0.0, 1.0, tail) / (1.0 + tail)
 
 
 FAMILIES = {

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_t
 
-from lightning_tune.curves.conjugate import SHAPE, UNIT, forecast
+from lightning_tune.curves.conjugate import SHAPE, UNIT, forecasts
 
 TIMES = np.array([1.0, 2.0, 3.0, 5.0, 8.0])
 COUNTS = np.array([1.0, 1.0, 2.0, 1.0, 3.0])
@@ -24,7 +24,7 @@ def differences(shape, size: float, drift: float):
 def test_the_posterior_is_that_of_a_multivariate_student_t(size: float, drift: float):
     """Independent of the algebra: the differences of all values are jointly Student-t; condition them."""
     values = np.random.default_rng(0).standard_normal((4, 5)) * [[1], [1], [0.1], [5]]
-    found = forecast(TIMES, values, COUNTS, AT, SHAPES, size=size, drift=drift)
+    (found,) = forecasts(TIMES, values, COUNTS, AT, SHAPES, sizes=[size], drift=drift)
     known, start = np.diff(values, axis=1), 2 * SHAPE
     for place, shape in enumerate(SHAPES):
         matrix = differences(shape, size, drift)
@@ -41,9 +41,13 @@ def test_the_posterior_is_that_of_a_multivariate_student_t(size: float, drift: f
 def test_the_evidence_is_the_density_of_the_differences():
     values = np.random.default_rng(1).standard_normal((3, 5)).cumsum(axis=1)
     found = {
-        (size, drift): forecast(TIMES, values, COUNTS, AT, SHAPES, size=size, drift=drift).log_evidence
-        for size in (0.5, 20.0)
+        (size, drift): found.log_evidence
         for drift in (0.0, 0.3)
+        for size, found in zip(
+            (0.5, 20.0),
+            forecasts(TIMES, values, COUNTS, AT, SHAPES, sizes=(0.5, 20.0), drift=drift),
+            strict=True,
+        )
     }
     for (size, drift), evidence in found.items():
         for place, shape in enumerate(SHAPES):
@@ -61,14 +65,14 @@ def _first(values) -> float:
 
 def test_a_curve_of_the_shape_is_continued():
     values = (3.0 - 2.0 * SHAPES[:, :-1]) * 100
-    found = forecast(TIMES, values, np.ones(5), AT, SHAPES, size=1000.0, drift=0.0)
+    (found,) = forecasts(TIMES, values, np.ones(5), AT, SHAPES, sizes=[1000.0], drift=0.0)
     np.testing.assert_allclose(np.diag(found.mean), (3.0 - 2.0 * SHAPES[:, -1]) * 100, rtol=1e-3)
     assert (found.log_evidence.argmax(axis=1) == [0, 1, 2]).all()
 
 
 def test_one_report_leaves_everything_open():
-    found = forecast(
-        np.array([1.0]), np.zeros((1, 1)), np.ones(1), 9.0, SHAPES[:, [0, -1]], size=5.0, drift=0.1
+    (found,) = forecasts(
+        np.array([1.0]), np.zeros((1, 1)), np.ones(1), 9.0, SHAPES[:, [0, -1]], sizes=[5.0], drift=0.1
     )
     assert np.isfinite(found.mean).all()
     assert (found.scale > 1.0).all()

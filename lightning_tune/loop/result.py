@@ -17,10 +17,12 @@ from lightning_tune.errors import CheckpointError
 from lightning_tune.execute.base import CheckpointRef
 from lightning_tune.inspect.rows import front_of, score_columns, step_columns, values_of
 from lightning_tune.loop.arguments import split_config
+from lightning_tune.loop.audit import Audit, html_table
 from lightning_tune.loop.checkpoints import read_checkpoint, weights_of
 from lightning_tune.loop.files import SweepFiles
 from lightning_tune.loop.keeping import ref_of
 from lightning_tune.loop.recipe import model_recipe
+from lightning_tune.loop.retrain import Source, run_audit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +105,7 @@ class TrialResult:
         return module.eval()
 
     def _repr_html_(self) -> str:
-        return _html_table(["trial", "state", *self._monitors, "config"], [_cells(self, self._space)])
+        return html_table(["trial", "state", *self._monitors, "config"], [_cells(self, self._space)])
 
 
 class Result:
@@ -127,6 +129,7 @@ class Result:
         space: Space,
         history: History,
         budget: Budget = EPOCHS,
+        source: Source | None = None,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -134,6 +137,11 @@ class Result:
         self.space = space
         self.history = history
         self.budget = budget
+        self._source = source
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out how trials were trained, which cannot be pickled."""
+        return {**vars(self), "_source": None}
 
     @property
     def best(self) -> TrialResult | None:
@@ -198,6 +206,40 @@ class Result:
         ]
         return pandas.DataFrame(rows)
 
+    def audit(self, n: int, model: Any, datamodule: Any = None, *, seed: int = 0) -> Audit:
+        """Train `n` of the trials that the schedule stopped again, to the end: how many would have won?
+
+        Each is trained from its record, from nothing to the full budget, by the sweep's own Trainer. A stop
+        was wrong if the last value beats the best score that the sweep had when it stopped the trial. So a
+        stop at a low rung, before anything has trained to the end, is held against a score of that time.
+
+        Nothing is added to the sweep. The first Ctrl-C ends the audit after the running epoch, and what was
+        judged until then is returned; a second one raises at once.
+
+        Args:
+            n: how many stopped trials, drawn at random; all of them where there are fewer.
+            model: what was passed to `fit`.
+            datamodule: what was passed to `fit`; None is the datamodule, or the loaders, of the sweep.
+            seed: what the draw derives from.
+
+        Raises:
+            ArgumentError, UnknownArgumentError: an argument that cannot be used; or a sweep that cannot be
+                audited: of a function, with several objectives, or of trials that began with the weights of
+                others.
+            StoreError: the sweep's record cannot be read.
+        """
+        return run_audit(
+            n,
+            model,
+            datamodule,
+            seed,
+            name=self.name,
+            folder=self.folder,
+            space=self.space,
+            history=self.history,
+            source=self._source,
+        )
+
     def _scores(self, trial: Trial, group: Group, front: Collection[int]) -> dict[str, float | bool | None]:
         """Return a table's columns of what a trial scored."""
         objective = self.history.objective
@@ -224,7 +266,7 @@ class Result:
     def _repr_html_(self) -> str:
         header = ["trial", "state", *_score_names(self.history), "config"]
         rows = [_cells(trial, self.space) for trial in self.top(10)]
-        return f"<p>{html.escape(repr(self))}</p>" + _html_table(header, rows)
+        return f"<p>{html.escape(repr(self))}</p>" + html_table(header, rows)
 
     def _keys(self) -> list[str]:
         """Every key that some trial has: the space's own in its order, then those of amended spaces."""
@@ -282,11 +324,3 @@ def _score_names(history: History) -> Sequence[str]:
 def _by_name(prefix: str, monitors: Sequence[str], values: Sequence[float] | None) -> dict[str, float | None]:
     found: Sequence[float | None] = values or [None] * len(monitors)
     return {f"{prefix}.{name}": value for name, value in zip(monitors, found, strict=True)}
-
-
-def _html_table(header: list[str], rows: list[list[str]]) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -23,6 +23,7 @@ from lightning_tune.loop.keeping import Keeper
 from lightning_tune.loop.limits import Duration, Limits
 from lightning_tune.loop.opening import OpenSweep, open_sweep
 from lightning_tune.loop.result import Result
+from lightning_tune.loop.retrain import Source
 from lightning_tune.loop.session import open_session
 from lightning_tune.schedule import Scheduler
 from lightning_tune.search import Searcher
@@ -192,10 +193,18 @@ class SweepSettings:
         """Return the history of a sweep of which nothing has happened."""
         return History(self.objective, self.repeats, self.constraint, anew=not self.budget.resumes)
 
-    def result(self, name: str, folder: Path | None, reason: str, history: History) -> Result:
+    def result(
+        self, name: str, folder: Path | None, reason: str, history: History, source: Source | None = None
+    ) -> Result:
         """Return what came of the sweep."""
         return Result(
-            name=name, folder=folder, reason=reason, space=self.space, history=history, budget=self.budget
+            name=name,
+            folder=folder,
+            reason=reason,
+            space=self.space,
+            history=history,
+            budget=self.budget,
+            source=source,
         )
 
     def _spec(self) -> dict[str, JSON]:

@@ -25,6 +25,7 @@ from lightning_tune.loop.opening import (
 )
 from lightning_tune.loop.plan import Plan, make_plan
 from lightning_tune.loop.result import Result
+from lightning_tune.loop.retrain import Source
 from lightning_tune.loop.runner import TrialRunner
 from lightning_tune.loop.settings import Score, SweepSettings
 from lightning_tune.loop.trainers import loggers_of
@@ -236,11 +237,14 @@ class TuneLoop:
             for note in [*resumed_note(sweep), *notes]:
                 screen.note(note)
             stack.enter_context(Signals(coordinator.interrupt).owned())
-            with keeping(lambda: settings.result(name, folder, "too many trials raised", sweep.history)):
-                reason = self.executor.run(coordinator, self._runner(plan, sweep, loggers))
+            source = self._source(settings, self._runner(plan, sweep, loggers))
+            with keeping(
+                lambda: settings.result(name, folder, "too many trials raised", sweep.history, source)
+            ):
+                reason = self.executor.run(coordinator, source.runner)
                 if not coordinator.interrupted:
                     coordinator.failures.check_any_succeeded(sweep.history)
-            result = settings.result(name, folder, reason, sweep.history)
+            result = settings.result(name, folder, reason, sweep.history, source)
             for line in [*settings.search.summary(settings.space, result.history), f"ended: {reason}"]:
                 screen.note(line)
         return result
@@ -303,6 +307,16 @@ class TuneLoop:
             checkpoint_every_s=self.checkpoint_every_s,
             seed=self.settings.seed,
             verbose=self.verbose,
+        )
+
+    def _source(self, settings: SweepSettings, runner: TrialRunner) -> Source:
+        """Return what the result keeps to train a trial again."""
+        return Source(
+            runner=runner,
+            executor=self.executor,
+            store=self.store,
+            schedule=settings.schedule,
+            limits=settings.limits,
         )
 
     def _screen(self, stack: ExitStack, settings: SweepSettings, max_epochs: float) -> Screen:

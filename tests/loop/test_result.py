@@ -1,9 +1,11 @@
+import pickle
+
 import lightning.pytorch as pl
 import pytest
 import torch
 
 from lightning_tune import Float, Int, SuccessiveHalving, TuneLoop
-from lightning_tune.errors import CheckpointError, MissingDependencyError
+from lightning_tune.errors import ArgumentError, CheckpointError, MissingDependencyError
 from lightning_tune.testing.models import tiny_data, tiny_loaders, tiny_module
 
 
@@ -67,6 +69,16 @@ def test_notebooks_see_a_table_with_escaped_text(result):
     assert "&lt;Result" in page
     assert "<table>" in result.best._repr_html_()
     assert f"best {result.best.score:.6g} in trial {result.best.number}" in repr(result)
+
+
+def test_a_result_can_be_pickled_and_then_only_lacks_the_way_to_train(result):
+    copy = pickle.loads(pickle.dumps(result))
+    assert repr(copy) == repr(result)
+    assert copy.dataframe().equals(result.dataframe())
+    assert copy.best.load(tiny_module(pl)).hparams == result.best.load(tiny_module(pl)).hparams
+    with pytest.raises(ArgumentError, match="`audit` needs the Result that `TuneLoop.fit` returned"):
+        copy.audit(1, tiny_module(pl))
+    assert result.audit(1, tiny_module(pl)).num_stops == 0
 
 
 class Growing(tiny_module(pl)):

@@ -2,7 +2,7 @@
 
 A curve is y(t) = a + b g(t) + w(t) + e(t) with a known shape g, noise e of variance s^2 (over the count of
 reports that an observation is the mean of), a random walk w in log(t + 1) of variance `drift` s^2 a unit,
-b ~ N(0, (size s)^2), s^2 ~ inverse-gamma(SHAPE, SHAPE UNIT^2) and a flat prior on a. All of it is conjugate
+b ~ N(0, (size s)^2), s^2 ~ inverse-gamma(SHAPE, SHAPE unit^2) and a flat prior on a. All of it is conjugate
 (Gelman et al., *Bayesian Data Analysis*, chapter 14), so what is yet to come has a Student-t distribution,
 and the evidence for a shape a closed form: with a bank of shapes the mixture over them is exact, and no
 optimiser or sampler runs.
@@ -18,8 +18,6 @@ from scipy.linalg import solve_triangular
 Array = npt.NDArray[np.float64]
 SHAPE = 1.0
 """Of the inverse-gamma prior of the noise: what is known of its scale counts as two observations."""
-UNIT = 0.3
-"""Where that prior has its scale, in units of the curve."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -47,9 +45,10 @@ def forecasts(
     shapes: Array,
     *,
     sizes: Sequence[float],
+    units: Sequence[float],
     drift: float,
 ) -> list[Forecast]:
-    """Return the posterior predictive distributions at a later time, for each size of the amplitude.
+    """Return the posterior predictive distributions at a later time, for each size, and in it each unit.
 
     Args:
         times: (num_times,), ascending.
@@ -58,6 +57,7 @@ def forecasts(
         at: a time beyond the last of `times`.
         shapes: (num_shapes, num_times + 1), at `times` and `at`.
         sizes: standard deviations of b, in units of the noise; what does not depend on them is done once.
+        units: where the prior of the noise has its scale, in units of the curve.
         drift: the variance of the walk a unit of log time, in units of the noise's.
     """
     clock = np.log(np.append(times, at) + 1.0)
@@ -75,7 +75,7 @@ def forecasts(
     square, log_factor = (seen**2).sum(axis=0), np.log(np.diag(factor)).sum()
     half = SHAPE + (len(times) - 1) / 2.0
 
-    def of_size(size: float) -> Forecast:
+    def of_size(size: float) -> list[Forecast]:
         # the precision [[p, q], [q, r]] of (a, b), and its inverse
         p, q, r = ones @ ones, ones @ shape, (shape**2).sum(axis=0) + size**-2.0
         determinant = p * r - q**2
@@ -83,15 +83,20 @@ def forecasts(
         level = inverse[0][:, None] * with_one + inverse[1][:, None] * with_shape
         slope = inverse[1][:, None] * with_one + inverse[2][:, None] * with_shape
         misfit = np.maximum(square - level * with_one - slope * with_shape, 0.0)
-        rate = SHAPE * UNIT**2 + misfit / 2.0
-        evidence = -log_factor - 0.5 * np.log(determinant)[:, None] - half * np.log(rate)
+        log_spread = log_factor + 0.5 * np.log(determinant) + np.log(size)
         spread = free + inverse[0] * left_one**2 + 2.0 * inverse[1] * left_one * left_shape
         spread = spread + inverse[2] * left_shape**2
+        mean = (along @ seen + left_one * level + left_shape[:, None] * slope).T
+        return [of_unit(unit, misfit, log_spread, mean, spread) for unit in units]
+
+    def of_unit(unit: float, misfit: Array, log_spread: Array, mean: Array, spread: Array) -> Forecast:
+        rate = SHAPE * unit**2 + misfit / 2.0
+        evidence = 2.0 * SHAPE * np.log(unit) - log_spread[:, None] - half * np.log(rate)
         return Forecast(
-            log_evidence=(evidence - np.log(size)).T,
-            mean=(along @ seen + left_one * level + left_shape[:, None] * slope).T,
+            log_evidence=evidence.T,
+            mean=mean,
             scale=np.sqrt(rate / half * spread[:, None]).T,
             freedom=2.0 * half,
         )
 
-    return [of_size(size) for size in sizes]
+    return [found for size in sizes for found in of_size(size)]

@@ -9,15 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lightning_tune.curves.anchors import Anchors, anchors_of
 from lightning_tune.curves.bank import outlook
+from lightning_tune.curves.power_law import fit_power_law
 
 Array = npt.NDArray[np.float64]
 POSITIONS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95)
 """Places along the curve at which its level is looked at."""
 TAILS = (0.2, 0.5, 1.0)
 """Shares of the curve that slopes are taken over."""
+ROUNDING = 1e-6
+"""A metric is not known better than that, as a share of itself."""
+SPIKE = 20.0
 TINY = 1e-30
 """So that nothing is divided by zero."""
+TINY_DOUBT = 1e-3
 LARGEST = 30.0
 """A feature is cut off there: a loss of a trillion units is no worse than one of a billion."""
 
@@ -28,11 +34,13 @@ class Seen:
 
     Attributes:
         columns: (num_curves, num_at, num_columns).
+        anchors: what the network starts from, (num_curves, num_at) of each.
         centre: (num_curves,), the last report.
         unit: (num_curves,), the noise.
     """
 
     columns: Array
+    anchors: Anchors
     centre: Array
     unit: Array
 
@@ -51,30 +59,49 @@ def see(steps: Array, costs: Array, at: Array) -> Seen:
     moved = (costs - costs[:, -1:]) / unit[:, None]
     size = np.log(unit / (np.abs(costs[:, -1]) + TINY) + 1e-7)
     shape = np.column_stack([*_levels(moved), *_extremes(moved), size])
-    columns = []
-    for end in ends:
-        when = [np.log(times[-1]), np.log(len(times)), np.log(end / times[-1]), min(len(times), 5) / 5]
-        columns.append(
-            np.column_stack(
-                [
-                    shape,
-                    *_slopes(times, moved, float(end)),
-                    outlook(times, moved, float(end)),
-                    np.tile(when, (len(costs), 1)),
-                ]
-            )
-        )
-    stacked = np.clip(np.stack(columns, axis=1), -LARGEST, LARGEST)
-    return Seen(columns=stacked, centre=costs[:, -1], unit=unit)
+    found = [_ahead(times, moved, shape, float(end)) for end in ends]
+    columns = np.clip(np.stack([each for each, _ in found], axis=1), -LARGEST, LARGEST)
+    anchors = Anchors(
+        places=np.stack([each.places for _, each in found], axis=1),
+        doubts=np.stack([each.doubts for _, each in found], axis=1),
+        lowest=np.stack([each.lowest for _, each in found], axis=1),
+        highest=np.stack([each.highest for _, each in found], axis=1),
+    )
+    return Seen(columns=columns, anchors=anchors, centre=costs[:, -1], unit=unit)
+
+
+def _ahead(times: Array, moved: Array, shape: Array, end: float) -> tuple[Array, Anchors]:
+    """Return what is seen with one later time in view, (num_curves, num_columns), and the guesses there."""
+    cautious, plain = outlook(times, moved, end)
+    law = fit_power_law(times, moved, end)
+    place = np.arcsinh(law.end)
+    when = [np.log(times[-1]), np.log(len(times)), np.log(end / times[-1]), min(len(times), 5) / 5]
+    columns = [
+        shape,
+        *_slopes(times, moved, end),
+        cautious.columns,
+        plain.columns,
+        place,
+        np.log(law.doubt + TINY_DOUBT),
+        np.log(law.power),
+        np.tile(when, (len(moved), 1)),
+    ]
+    guesses = (plain.place, plain.doubt), (place, law.doubt / np.cosh(place))
+    return np.column_stack(columns), anchors_of(moved, *guesses)
 
 
 def noise(costs: Array) -> Array:
-    """Return the unit of each curve, (num_curves,), above 0: mostly the median difference of neighbours."""
-    floor = 1e-6 * np.abs(costs).max(axis=1) + TINY
+    """Return the unit of each curve, (num_curves,), above 0: mostly the median difference of neighbours.
+
+    A spike counts for at most `SPIKE` medians, or one value of a trillion would make all others equal.
+    """
+    floor = ROUNDING * np.median(np.abs(costs), axis=1) + TINY
     if costs.shape[1] < 2:
         return np.asarray(floor)
     apart = np.abs(np.diff(costs, axis=1))
-    return np.asarray(np.median(apart, axis=1) + 0.1 * apart.mean(axis=1) + floor)
+    middle = np.median(apart, axis=1)
+    usual = np.where(middle > floor, SPIKE * middle, np.inf)  # where half of the steps are none, all count
+    return np.asarray(middle + 0.1 * np.minimum(apart, usual[:, None]).mean(axis=1) + floor)
 
 
 def _levels(moved: Array) -> list[Array]:

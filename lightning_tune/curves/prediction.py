@@ -74,15 +74,20 @@ class Prediction:
         """The standard deviation."""
         return self._moments[1]
 
-    def quantile(self, q: float) -> Array:
+    def quantile(self, q: npt.ArrayLike) -> Array:
         """Return the value that is exceeded with probability 1 - q.
 
+        Args:
+            q: a probability; or (num_levels,) of them, which gives (..., num_levels).
+
         Raises:
-            ArgumentError: `q` is not a probability.
+            ArgumentError: `q` is not a probability, nor a list of them.
         """
-        if isinstance(q, bool) or not isinstance(q, int | float) or not 0.0 <= q <= 1.0:
-            raise ArgumentError(f"`q` must be a probability from 0 to 1, got {q!r}.")
-        return self._quantiles(np.full((*self.centre.shape, 1), float(q)))[..., 0]
+        levels = np.asarray(q)
+        if levels.ndim > 1 or levels.dtype.kind not in "fi" or not ((levels >= 0) & (levels <= 1)).all():
+            raise ArgumentError(f"`q` must be a probability from 0 to 1, or a list of them, got {q!r}.")
+        found = self._quantiles(np.broadcast_to(levels, (*self.centre.shape, levels.size)))
+        return found if levels.ndim else found[..., 0]
 
     def log_prob(self, values: npt.ArrayLike) -> Array:
         """Return the logarithm of the density at values that broadcast against (...); -inf out of bounds."""

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_t
 
-from lightning_tune.curves.conjugate import SHAPE, UNIT, forecasts
+from lightning_tune.curves.conjugate import SHAPE, forecasts
+
+UNIT = 0.3
 
 TIMES = np.array([1.0, 2.0, 3.0, 5.0, 8.0])
 COUNTS = np.array([1.0, 1.0, 2.0, 1.0, 3.0])
@@ -24,7 +26,7 @@ def differences(shape, size: float, drift: float):
 def test_the_posterior_is_that_of_a_multivariate_student_t(size: float, drift: float):
     """Independent of the algebra: the differences of all values are jointly Student-t; condition them."""
     values = np.random.default_rng(0).standard_normal((4, 5)) * [[1], [1], [0.1], [5]]
-    (found,) = forecasts(TIMES, values, COUNTS, AT, SHAPES, sizes=[size], drift=drift)
+    (found,) = forecasts(TIMES, values, COUNTS, AT, SHAPES, sizes=[size], units=[UNIT], drift=drift)
     known, start = np.diff(values, axis=1), 2 * SHAPE
     for place, shape in enumerate(SHAPES):
         matrix = differences(shape, size, drift)
@@ -45,7 +47,7 @@ def test_the_evidence_is_the_density_of_the_differences():
         for drift in (0.0, 0.3)
         for size, found in zip(
             (0.5, 20.0),
-            forecasts(TIMES, values, COUNTS, AT, SHAPES, sizes=(0.5, 20.0), drift=drift),
+            forecasts(TIMES, values, COUNTS, AT, SHAPES, sizes=(0.5, 20.0), units=[UNIT], drift=drift),
             strict=True,
         )
     }
@@ -65,14 +67,32 @@ def _first(values) -> float:
 
 def test_a_curve_of_the_shape_is_continued():
     values = (3.0 - 2.0 * SHAPES[:, :-1]) * 100
-    (found,) = forecasts(TIMES, values, np.ones(5), AT, SHAPES, sizes=[1000.0], drift=0.0)
+    (found,) = forecasts(TIMES, values, np.ones(5), AT, SHAPES, sizes=[1000.0], units=[UNIT], drift=0.0)
     np.testing.assert_allclose(np.diag(found.mean), (3.0 - 2.0 * SHAPES[:, -1]) * 100, rtol=1e-3)
     assert (found.log_evidence.argmax(axis=1) == [0, 1, 2]).all()
 
 
 def test_one_report_leaves_everything_open():
     (found,) = forecasts(
-        np.array([1.0]), np.zeros((1, 1)), np.ones(1), 9.0, SHAPES[:, [0, -1]], sizes=[5.0], drift=0.1
+        np.array([1.0]),
+        np.zeros((1, 1)),
+        np.ones(1),
+        9.0,
+        SHAPES[:, [0, -1]],
+        sizes=[5.0],
+        units=[UNIT],
+        drift=0.1,
     )
     assert np.isfinite(found.mean).all()
     assert (found.scale > 1.0).all()
+
+
+def test_the_evidence_compares_scales_of_the_noise():
+    """Between two of them it differs as the densities of the differences do."""
+    values = np.random.default_rng(2).standard_normal((3, 5))
+    found = forecasts(TIMES, values, COUNTS, AT, SHAPES, sizes=[2.0], units=(1.0, 0.01), drift=0.0)
+    wide, narrow = (each.log_evidence for each in found)
+    matrix = differences(SHAPES[1], 2.0, 0.0)[:-1, :-1] / UNIT**2
+    known = np.diff(values, axis=1)
+    expected = [multivariate_t.logpdf(known, shape=matrix * unit**2, df=2 * SHAPE) for unit in (1.0, 0.01)]
+    np.testing.assert_allclose(wide[:, 1] - narrow[:, 1], expected[0] - expected[1])

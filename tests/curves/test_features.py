@@ -51,4 +51,12 @@ def test_one_report_is_enough():
 def test_a_spike_is_not_the_noise():
     spiky = CURVE.copy()
     spiky[5] = 100.0
-    assert noise(spiky[None])[0] < 0.02 * 100
+    assert noise(spiky[None])[0] < 3 * noise(CURVE[None])[0]
+    spiky[5] = 1e12
+    assert noise(spiky[None])[0] < 3 * noise(CURVE[None])[0]
+
+
+def test_half_of_the_steps_may_be_none():
+    """Then the mean counts: a metric that moves now and then is not without noise."""
+    rare = np.tile([0.5, 0.5, 0.5, 0.6], (1, 5))
+    assert 0.004 < noise(rare)[0] < 0.1

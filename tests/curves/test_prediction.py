@@ -91,7 +91,14 @@ def test_values_beyond_all_measure_have_a_density():
     assert np.isfinite(prediction().log_prob([1e30, -1e300])).all()
 
 
-@pytest.mark.parametrize("q", [-0.1, 1.1, math.nan, "half", True])
+def test_several_quantiles_are_found_at_once():
+    found = prediction()
+    levels = [0.0, 0.05, 0.5, 1.0]
+    expected = np.stack([found.quantile(level) for level in levels], axis=-1)
+    np.testing.assert_array_equal(found.quantile(levels), expected)
+
+
+@pytest.mark.parametrize("q", [-0.1, 1.1, math.nan, "half", True, [0.5, 2.0], [[0.5]]])
 def test_a_probability_is_one(q):
-    with pytest.raises(ArgumentError, match="`q` must be a probability from 0 to 1, got"):
+    with pytest.raises(ArgumentError, match="`q` must be a probability from 0 to 1, or a list of them, got"):
         prediction().quantile(q)

@@ -1,0 +1,197 @@
+"""From partial curves to what they will come to: the one function that everything else calls.
+
+Two stages. The families' exact mixture (`bank.py`) says where a curve of that kind would lead; it knows
+nothing of learning rates that drop, of plateaus before a rise, or of divergence. A small network
+(`network.py`), trained on real curves that were cut off and on draws from the families, takes that together
+with the curve itself and says how far to trust it. It won against the mixture alone, which
+`benchmarks/curves.py` shows beside it.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lightning_tune.curves.features import see
+from lightning_tune.curves.joint import shared
+from lightning_tune.curves.network import MOST_SCALE, Network, shipped
+from lightning_tune.curves.prediction import Prediction
+from lightning_tune.errors import ArgumentError
+
+Array = npt.NDArray[np.float64]
+HUGE = 1e30
+"""What an infinite report counts as."""
+KNOWN = 1e-6
+"""The scale, in units of the metric's size, of a step that was reported."""
+
+
+def extrapolate(
+    curves: npt.ArrayLike,
+    *,
+    at: npt.ArrayLike,
+    mode: str,
+    bounds: tuple[float | None, float | None] | None = None,
+    configs: npt.ArrayLike | None = None,
+) -> Prediction:
+    """Return what partial learning curves will have come to at later steps, as distributions.
+
+    Args:
+        curves: (num_curves, num_steps), a report a step, NaN where there is none. Infinite ones count as
+            huge.
+        at: the step to predict, counted from 1: a number, (num_curves,) or (num_curves, num_at). A step that
+            was reported, or lies between two that were, is predicted as it was.
+        mode: "max" where higher is better, else "min".
+        bounds: (low, high) that the metric cannot leave, None for no bound; (0, 1) for an accuracy.
+        configs: (num_curves, num_dimensions), hyperparameters in the unit cube. Given, the curves are taken
+            to be trials of one sweep, and what they come to teaches about each other's end. A curve without
+            any report is then predicted from the others alone.
+
+    Returns:
+        distributions of shape (num_curves,), or (num_curves, num_at) if `at` has two axes.
+
+    Raises:
+        ArgumentError: an argument of another shape or kind, a curve without reports, or with reports out of
+            bounds.
+
+    Example:
+        >>> import numpy as np
+        >>> steps = np.arange(1.0, 9.0)
+        >>> losses = np.stack([2.0 * steps**-0.5, 1.0 + steps**-1.0])
+        >>> found = extrapolate(losses, at=100, mode="min")
+        >>> found.prob_better(0.9).round(1).tolist()
+        [1.0, 0.0]
+    """
+    return extrapolate_by(shipped(), curves, at=at, mode=mode, bounds=bounds, configs=configs)
+
+
+def extrapolate_by(
+    network: Network,
+    curves: npt.ArrayLike,
+    *,
+    at: npt.ArrayLike,
+    mode: str,
+    bounds: tuple[float | None, float | None] | None = None,
+    configs: npt.ArrayLike | None = None,
+) -> Prediction:
+    """Do what `extrapolate` does, with another network than the one that comes with the package."""
+    if mode not in ("min", "max"):
+        raise ArgumentError(f'`mode` must be "min" or "max", got {mode!r}.')
+    values = _curves(curves)
+    limits = _bounds(bounds, values)
+    wanted, flat = _at(at, len(values))
+    places = None if configs is None else _configs(configs, len(values))
+    _check_reports(values, joint=places is not None)
+    sign = -1.0 if mode == "max" else 1.0
+    found = predict(sign * np.clip(values, -HUGE, HUGE), wanted, network)
+    if places is not None:
+        found = shared(found, places)
+    found = replace(
+        found, centre=sign * found.centre, places=sign * found.places, bounds=limits, rises=mode == "max"
+    )
+    return found.at(0) if flat else found
+
+
+def predict(costs: Array, at: Array, network: Network) -> Prediction:
+    """Return predictions of costs (num_curves, num_steps) at steps (num_curves, num_at), without bounds.
+
+    Curves that were reported at the same steps and are asked about the same ones are predicted together. One
+    without a report has no centre (NaN).
+    """
+    shape = at.shape
+    centre, unit = np.full((2, *shape), np.nan)
+    weights, places, scales = np.empty((3, *shape, network.num_parts))
+    weights[:], places[:], scales[:] = 1.0 / network.num_parts, 0.0, MOST_SCALE
+    for rows in _alike(np.concatenate([np.isfinite(costs).astype(np.float64), at], axis=1)):
+        given = np.isfinite(costs[rows[0]])
+        steps = np.flatnonzero(given).astype(np.float64) + 1.0
+        ends = at[rows[0]]
+        if not len(steps):
+            continue
+        known, later = costs[np.ix_(rows, given)], ends > steps[-1]
+        if later.any():
+            seen = see(steps, known, ends[later])
+            parts, cells = network.parts(seen.columns, seen.anchors), np.ix_(rows, later)
+            centre[cells], unit[cells] = seen.centre[:, None], seen.unit[:, None]
+            weights[cells], places[cells], scales[cells] = parts.weights, parts.places, parts.scales
+        for column in np.flatnonzero(~later):
+            centre[rows, column] = [np.interp(ends[column], steps, one) for one in known]
+            unit[rows, column] = KNOWN * np.maximum(np.abs(centre[rows, column]), KNOWN)
+    return Prediction(
+        centre=centre,
+        unit=unit,
+        weights=weights,
+        places=places,
+        scales=scales,
+        bounds=(-math.inf, math.inf),
+        rises=False,
+    )
+
+
+def _alike(keys: Array) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the numbers of the rows that are equal, group by group."""
+    _, group = np.unique(keys, axis=0, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+
+
+def _curves(given: Any) -> Array:
+    values = np.asarray(given, dtype=np.float64)
+    if values.ndim != 2:
+        raise ArgumentError(
+            f"`curves` must have the shape (num_curves, num_steps), got {values.shape}: write curves[None] "
+            "for one."
+        )
+    return values
+
+
+def _at(given: Any, number: int) -> tuple[Array, bool]:
+    """Return the steps as (num_curves, num_at), and whether one a curve was asked for."""
+    steps = np.asarray(given, dtype=np.float64)
+    if steps.ndim > 2 or (steps.ndim > 0 and len(steps) != number):
+        raise ArgumentError(
+            f"`at` must be a step, ({number},) or ({number}, num_at) of them for {number} curves, got the "
+            f"shape {steps.shape}."
+        )
+    if not np.isfinite(steps).all() or (steps < 1).any():
+        raise ArgumentError(f"`at` must be steps of at least 1, got {float(steps.min()):g}.")
+    return (steps, False) if steps.ndim == 2 else (np.broadcast_to(steps.reshape(-1, 1), (number, 1)), True)
+
+
+def _bounds(given: Any, values: Array) -> tuple[float, float]:
+    pair = (None, None) if given is None else given
+    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(map(_is_end, pair)):
+        raise ArgumentError(f"`bounds` must be (low, high), None for no bound, got {given!r}.")
+    low = -math.inf if pair[0] is None else float(pair[0])
+    high = math.inf if pair[1] is None else float(pair[1])
+    if not low < high:
+        raise ArgumentError(f"`bounds` must be ascending, got {given!r}.")
+    known = values[~np.isnan(values)]
+    out = known[(known < low) | (known > high)]
+    if len(out):
+        raise ArgumentError(f"`bounds` of {given!r} do not hold: `curves` has {out[0]:g}.")
+    return low, high
+
+
+def _is_end(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _configs(given: Any, number: int) -> Array:
+    places = np.asarray(given, dtype=np.float64)
+    if places.ndim != 2 or len(places) != number:
+        raise ArgumentError(f"`configs` must have the shape ({number}, num_dimensions), got {places.shape}.")
+    if not ((places >= 0) & (places <= 1)).all():
+        raise ArgumentError("`configs` must lie in the unit cube, from 0 to 1 in each dimension.")
+    return places
+
+
+def _check_reports(values: Array, joint: bool) -> None:
+    bare = np.flatnonzero(np.isnan(values).all(axis=1))
+    if len(bare) and (not joint or len(bare) == len(values)):
+        raise ArgumentError(
+            f"`curves` must have a report each, curve {bare[0]} has none; with `configs` others may stand in "
+            "for it."
+        )

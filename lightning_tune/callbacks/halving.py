@@ -7,37 +7,26 @@ callbacks have had their turn.
 """
 
 import math
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
-import torch
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
 from lightning_tune.callbacks.both import CallbackOfBoth
-from lightning_tune.callbacks.hparams import config_of
-from lightning_tune.callbacks.measuring import Source, Watch, ended_by, epochs_within
+from lightning_tune.callbacks.measuring import Source, Watch, epochs_within
+from lightning_tune.callbacks.member import Member, ending
 from lightning_tune.callbacks.missing import check_validations, never_logged
 from lightning_tune.callbacks.pause import stop_training
 from lightning_tune.callbacks.ranks import on_rank_zero
 from lightning_tune.callbacks.shared_run import Entry, SharedRun
-from lightning_tune.callbacks.shared_sweep import join_sweep, schedule_for, store_place
+from lightning_tune.callbacks.shared_sweep import schedule_for
 from lightning_tune.core.checks import sweep_name, whole
 from lightning_tune.core.decision import Decision
 from lightning_tune.core.objective import Objective
-from lightning_tune.errors import ArgumentError, TrialPrunedError, TuneError
+from lightning_tune.errors import ArgumentError, TrialPrunedError
 from lightning_tune.schedule import ASHA
 from lightning_tune.schedule.settings import check_eta
-from lightning_tune.store import open_store
-
-
-class PrunerState(TypedDict):
-    """What a checkpoint remembers: which trial of which sweep the run is."""
-
-    sweep: str
-    created: float
-    trial: int
 
 
 class SuccessiveHalvingPruner(CallbackOfBoth):
@@ -123,9 +112,7 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
         self.max_epochs = max_epochs
         self.raise_on_prune = raise_on_prune
         self.verbose = verbose
-        self._joined: PrunerState | None = None
-        self._loaded: PrunerState | None = None
-        self._run: SharedRun | None = None
+        self._member = Member(self.sweep, store, self.objective)
         self._forget()
 
     def _forget(self) -> None:
@@ -148,21 +135,17 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
 
     def state_dict(self) -> dict[str, Any]:
         """Return which trial the run is."""
-        return {} if self._joined is None else dict(self._joined)
+        return self._member.state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the trial of the checkpoint."""
-        self._loaded = PrunerState(
-            sweep=state_dict["sweep"], created=state_dict["created"], trial=state_dict["trial"]
-        )
+        self._member.load(state_dict)
 
     # -- the fit
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Note the Trainer's epochs before another callback (weight averaging) adds one of its own."""
-        self._loaded = None
-        if stage == "fit" and trainer.current_epoch == 0:
-            self._joined = None  # not a Trainer that goes on with what it trained before
+        self._member.renew(trainer, stage)
         self._forget()
         self._last = math.inf if trainer.max_epochs in (None, -1) else float(trainer.max_epochs)
 
@@ -171,8 +154,8 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
         if trainer.fast_dev_run:
             return
         self._schedule = schedule_for(self.min_epochs, self.eta, self.max_epochs, self._last)
-        entry = on_rank_zero(trainer, lambda: self._join(trainer, pl_module))
-        self._joined = PrunerState(sweep=self.sweep, created=entry.created, trial=entry.trial)
+        budget = max(self._schedule.full_budget, 0.0 if math.isinf(self._last) else self._last)
+        entry = self._member.join(trainer, pl_module, self._schedule, budget)
         self._active = True
         self._stop = entry.stopped
         self._greet(entry)
@@ -228,47 +211,17 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Let go of the store."""
-        self._loaded = None
         self._close()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Record that the run failed, or was interrupted (Ctrl-C, SIGTERM) and may go on."""
-        try:
-            if self._run is not None:
-                _record_exception(self._run, self._epochs, exception)
-        except TuneError as error:  # the exception itself is on its way up and must not be lost
-            rank_zero_warn(f"the end of trial {self._number} could not be recorded: {error}")
-        finally:
-            self._close()
+        self._active = False
+        self._member.fail(self._epochs, exception)
 
     # -- helpers
 
-    def _join(self, trainer: Any, module: Any) -> Entry:
-        """Open the store and begin (rank 0 alone does this)."""
-        store = open_store(store_place(self.store, self.sweep))
-        try:
-            record = join_sweep(store, self.sweep, self.objective, self._schedule)
-            run = SharedRun(store, self.sweep, record.created, self.objective, self._schedule)
-            budget = max(self._schedule.full_budget, 0.0 if math.isinf(self._last) else self._last)
-            checkpoint = Path(str(trainer.ckpt_path)).name if trainer.ckpt_path else None
-            known = self._known(trainer)
-            if known is not None and known["created"] == record.created:
-                entry = run.resume(known["trial"], budget, checkpoint)
-            else:
-                config = config_of(module, trainer.datamodule)
-                entry = run.start(config, torch.initial_seed() % 2**63, budget, checkpoint)
-        except BaseException:
-            store.close()
-            raise
-        self._run = run
-        return entry
-
-    def _known(self, trainer: Any) -> PrunerState | None:
-        """Return the trial to go on with: the checkpoint's, or that of a Trainer that is fitted again."""
-        return self._loaded or (None if trainer.ckpt_path else self._joined)
-
     def _greet(self, entry: Entry) -> None:
-        trial, rungs = f"trial {entry.trial} of sweep {self.sweep!r}", _listed(self._schedule.levels)
+        trial, rungs = self._member.name, _listed(self._schedule.levels)
         if self.verbose:
             self._say(f"{trial} {'goes on' if entry.resumed else 'begins'}; rungs at {rungs} epochs")
         if entry.stopped is not None:
@@ -309,39 +262,21 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
         """Take over a decision, and tell of it; the first stop stands."""
         stops = decision.action == "stop"
         if decision.reason and (stops or self.verbose):
-            trial = f"trial {self._number} of sweep {self.sweep!r}"
-            self._say(f"{trial}, {decision.reason}{'; it ends with this epoch' if stops else ''}")
+            self._say(f"{self._member.name}, {decision.reason}{'; it ends with this epoch' if stops else ''}")
         if stops and self._stop is None:
             self._stop = decision.reason
 
     def _end(self, trainer: Any) -> None:
-        def record() -> None:
-            if self._run is None:
-                return
-            if self._stop is not None:
-                self._run.end("stopped", self._epochs, self._stop)
-            else:
-                self._run.end("completed", self._epochs, self._ending(trainer))
-
-        on_rank_zero(trainer, record)
-
-    def _ending(self, trainer: Any) -> str:
-        """Return in words how a run ended that was not stopped."""
-        if not self._trained:
-            return "there was nothing left to train"
-        if math.isinf(self._last) or self._epochs >= self._last:
-            return f"trained {self._epochs:g} epochs"
-        return f"{ended_by(trainer, self._epochs)} ended it at epoch {self._epochs:g} of {self._last:g}"
+        otherwise = ending(trainer, self._trained, self._epochs, self._last)
+        self._member.end(trainer, self._epochs, self._stop, otherwise)
 
     def _close(self) -> None:
         self._active = False
-        if self._run is not None:
-            self._run.close()
-            self._run = None
+        self._member.close()
 
     @property
-    def _number(self) -> int:
-        return -1 if self._joined is None else self._joined["trial"]
+    def _run(self) -> SharedRun | None:
+        return self._member.run
 
     def _logged_as(self, trainer: Any) -> str:
         """Return `tune/rung`, with the sweep's name where a Trainer has several of these."""
@@ -351,15 +286,6 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
     @staticmethod
     def _say(text: str) -> None:
         rank_zero_info(f"SuccessiveHalvingPruner: {text}.")
-
-
-def _record_exception(run: SharedRun, epochs: float, exception: BaseException) -> None:
-    if isinstance(exception, KeyboardInterrupt | SystemExit):
-        run.interrupt(epochs, f"interrupted ({type(exception).__name__})")
-        return
-    first = (str(exception).strip().splitlines() or ["(no message)"])[0]
-    text = "".join(traceback.format_exception(exception))
-    run.end("failed", epochs, f"{type(exception).__name__}: {first}", "exception", text)
 
 
 def _listed(levels: Sequence[float]) -> str:

@@ -18,7 +18,7 @@ Source: TypeAlias = Literal["validation", "train_epoch", "next_epoch"]
 
 The last is for a metric that the module logs in its own `on_train_epoch_end`, after all plain callbacks.
 """
-_OURS = "tune/rung"
+_OURS = ("tune/rung", "tune/predicted_final", "tune/p_beats_best")
 
 
 class Watch:

@@ -180,6 +180,12 @@ class PauseHooks:
         return state
 
 
+def may_end(trainer: Any) -> bool:
+    """Whether the Trainer's `min_epochs` and `min_steps` let training end with this epoch."""
+    steps = trainer.min_steps is None or trainer.global_step >= trainer.min_steps
+    return bool(steps and trainer.current_epoch + 1 >= (trainer.min_epochs or 0))
+
+
 def stop_training(trainer: Any) -> None:
     """End training at the end of this epoch, whatever the Trainer's `min_epochs` and `min_steps` say."""
     trainer.should_stop = True

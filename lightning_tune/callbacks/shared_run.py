@@ -8,14 +8,17 @@ A process that dies without a word (SIGKILL, a power cut) leaves its trial "runn
 they stay in the comparison. Nobody waits for it. Its machine and process are in the sweep's sessions.
 """
 
+import math
 import os
 import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from lightning_tune.core.decision import CONTINUE, Decision, decided
 from lightning_tune.core.events import (
+    JSON,
     Config,
     EndState,
     Event,
@@ -31,9 +34,20 @@ from lightning_tune.core.jsontext import metrics_to_text
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.trial import Trial
 from lightning_tune.errors import SweepBusyError
-from lightning_tune.schedule import ASHA
 from lightning_tune.store import Store
 from lightning_tune.store.base import Transaction
+
+
+class Judge(Protocol):
+    """Who decides on reports, as a scheduler does: inside the store's transaction, from the history alone."""
+
+    def judge(self, report: Reported, history: History) -> Decision:
+        """Return what becomes of a trial that has just reported; the report is in the history already."""
+        ...
+
+    def describe(self) -> dict[str, JSON]:
+        """Return its name, and the settings in which all runs of a sweep must agree, as plain JSON."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,16 +75,14 @@ class SharedRun:
         sweep: its name, in the store already.
         created: when it was made.
         objective: what is monitored.
-        schedule: who is stopped; resolved.
+        judge: who is stopped.
     """
 
-    def __init__(
-        self, store: Store, sweep: str, created: float, objective: Objective, schedule: ASHA
-    ) -> None:
+    def __init__(self, store: Store, sweep: str, created: float, objective: Objective, judge: Judge) -> None:
         self.store = store
         self.sweep = sweep
         self.created = created
-        self.schedule = schedule
+        self.judge = judge
         self.history = History(objective)
         self.history.extend(store.read(sweep))
         self.number = -1
@@ -154,7 +166,7 @@ class SharedRun:
     def _judge(self, report: Reported) -> Decision:
         if self._trial.stop_request is not None:
             return Decision(action="stop", reason=self._trial.stop_request)
-        return self.schedule.judge(report, self.history)
+        return self.judge.judge(report, self.history)
 
     def _known(self, step: float) -> Decision | None:
         """Return what was decided on a step that a fit before this one has reported; None if none has."""
@@ -163,6 +175,11 @@ class SharedRun:
         leg = next(report.leg for report in self._trial.reports if report.step == step)
         decided = self.history.decision(self.number, leg, step)
         return CONTINUE if decided is None else Decision(action=decided.action, reason=decided.reason)
+
+    def best_of_others(self, step: float) -> float | None:
+        """Return the best value that other trials had reported before this one reported a step."""
+        row = next(row for row in self._trial.rows if self.history.report(row).step == step)
+        return best_of_others(self.history, self.number, row)
 
     # -- ending
 
@@ -234,3 +251,18 @@ class SharedRun:
         judged = [self.history.decision(trial.number, report.leg, report.step) for report in trial.reports]
         stops = [decision.reason for decision in judged if decision is not None and decision.action == "stop"]
         return stops[0] if stops else None
+
+
+def best_of_others(history: History, number: int, row: int) -> float | None:
+    """Return the best finite value that trials other than `number` had reported before a row, if any."""
+    costs = (_cost_before(history, trial, row) for trial in history if trial.number != number)
+    cost = min(costs, default=math.inf)
+    return history.objective.value(cost) if math.isfinite(cost) else None
+
+
+def _cost_before(history: History, trial: Trial, row: int) -> float:
+    """Return a trial's lowest cost in the rows before one; +inf without."""
+    if not trial.rows or trial.rows[-1] < row:
+        return trial.best_cost
+    costs = (history.objective.cost(history.report(own).values) for own in trial.rows if own < row)
+    return min(costs, default=math.inf)

@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from lightning_tune.callbacks.shared_run import Judge
 from lightning_tune.core.budget import EPOCHS
 from lightning_tune.core.events import JSON
 from lightning_tune.core.objective import Objective
@@ -65,13 +66,13 @@ def schedule_for(min_epochs: int, eta: float, max_epochs: int | None, trainer_ep
     return schedule.resolve(EPOCHS)
 
 
-def join_sweep(store: Store, name: str, objective: Objective, schedule: ASHA) -> SweepRecord:
+def join_sweep(store: Store, name: str, objective: Objective, judge: Judge) -> SweepRecord:
     """Find the sweep, or make it; of several processes that come at once one makes it.
 
     Raises:
         SweepExistsError: it is there with another monitor, mode, eta or rungs; the message shows them.
     """
-    spec = _spec(objective, schedule)
+    spec = _spec(objective, judge)
     while (record := store.sweep(name)) is None:
         with contextlib.suppress(SweepExistsError):  # another process has just made it
             record = store.create(name, spec, time.time())
@@ -81,19 +82,19 @@ def join_sweep(store: Store, name: str, objective: Objective, schedule: ASHA) ->
         lines = "\n".join(f"  {sentence}" for sentence in differences)
         raise SweepExistsError(
             f"the sweep {name!r} is there already with other settings:\n{lines}\nNothing was changed. All "
-            "runs of a sweep are compared at the same rungs: use the same settings, or another `sweep=`."
+            "runs of a sweep are compared with one another: use the same settings, or another `sweep=`."
         )
     return record
 
 
-def _spec(objective: Objective, schedule: ASHA) -> dict[str, JSON]:
+def _spec(objective: Objective, judge: Judge) -> dict[str, JSON]:
     return {
         "format": _FORMAT,
         "monitor": list(objective.monitor),
         "mode": list(objective.mode),
         "score": "best",
         "search": "none (each run brings its own configuration)",
-        "schedule": schedule.describe(),
+        "schedule": judge.describe(),
         "seed": None,
         "repeats": 1,
         "budget": "epochs",

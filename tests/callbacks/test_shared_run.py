@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from lightning_tune.callbacks.shared_run import SharedRun
+from lightning_tune.callbacks.shared_run import SharedRun, best_of_others
 from lightning_tune.callbacks.shared_sweep import join_sweep, schedule_for
 from lightning_tune.core.events import (
     Decided,
@@ -18,6 +18,7 @@ from lightning_tune.core.events import (
     TrialPaused,
     TrialStarted,
 )
+from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 from lightning_tune.errors import StoreError, SweepBusyError
 from lightning_tune.store import open_store
@@ -187,3 +188,34 @@ def test_a_store_that_fails_is_an_error_and_decides_nothing(opened):
         run.report(1, 0.5, {})
     other = opened()
     assert not [event for event in events(other) if isinstance(event, Reported | Decided)]
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_the_best_of_others_is_what_they_had_reported_by_then(mode):
+    """Random reports of five trials in a random order; the oracle keeps plain lists."""
+    rng, history, seq = random.Random(5), History(Objective.of("v", mode)), 0
+    started = {"seed": 0, "config": {}, "space_version": 0, "origin": "enqueued", "time": 0.0}
+    for number in range(5):
+        history.extend([TrialStarted(trial=number, group=number, seq=number + 1, **started)])
+    told, seq = [], 5
+    for step in range(1, 41):
+        number, seq = rng.randrange(5), seq + 1
+        value = rng.choice([round(rng.random(), 2), math.nan, math.inf, -math.inf])
+        history.extend([Reported(number, 0, step, (value,), 0.0, seq=seq)])
+        told.append((number, value))
+    pick = min if mode == "min" else max
+    for row in range(40):
+        for number in range(5):
+            others = [value for trial, value in told[:row] if trial != number and math.isfinite(value)]
+            assert best_of_others(history, number, row) == (pick(others) if others else None)
+
+
+def test_a_run_knows_what_others_had_when_it_reported(opened):
+    first, second = begun(opened()), begun(opened())
+    first.report(1, 0.5, {})
+    second.report(2, 0.3, {})
+    first.report(2, 0.4, {})
+    second.report(3, 0.1, {})
+    again = opened()
+    again.resume(0, 9.0)
+    assert [again.best_of_others(step) for step in (1, 2)] == [None, 0.3]

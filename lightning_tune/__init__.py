@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightning_tune.callbacks.extrapolation import CurveExtrapolationStopping
     from lightning_tune.callbacks.halving import SuccessiveHalvingPruner
     from lightning_tune.core.objective import Objective
     from lightning_tune.core.outcome import Outcome, TrialInfo
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
         TuneError,
         UnknownArgumentError,
     )
+    from lightning_tune.loop.freeze_thaw import FreezeThaw
     from lightning_tune.loop.optimize import optimize
     from lightning_tune.loop.result import Result, TrialResult
     from lightning_tune.loop.sweep import Asked, Sweep
     from lightning_tune.loop.tune_loop import TuneLoop
     from lightning_tune.schedule import (
         ASHA,
+        CurveStopping,
         FullBudget,
         Hyperband,
         MedianStopping,
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "callbacks.extrapolation": ["CurveExtrapolationStopping"],
     "callbacks.halving": ["SuccessiveHalvingPruner"],
     "core.objective": ["Objective"],
     "core.outcome": ["Outcome", "TrialInfo"],
@@ -73,12 +77,14 @@ _HOMES = {
         "TuneError",
         "UnknownArgumentError",
     ],
+    "loop.freeze_thaw": ["FreezeThaw"],
     "loop.optimize": ["optimize"],
     "loop.result": ["Result", "TrialResult"],
     "loop.sweep": ["Asked", "Sweep"],
     "loop.tune_loop": ["TuneLoop"],
     "schedule": [
         "ASHA",
+        "CurveStopping",
         "FullBudget",
         "Hyperband",
         "MedianStopping",
@@ -109,7 +115,10 @@ __all__ = [
     "BayesianSearch",
     "CheckpointError",
     "Choice",
+    "CurveExtrapolationStopping",
+    "CurveStopping",
     "Float",
+    "FreezeThaw",
     "FullBudget",
     "GeneticSearch",
     "GridSearch",

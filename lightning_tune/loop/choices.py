@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from lightning_tune.errors import ArgumentError
+from lightning_tune.loop.freeze_thaw import FreezeThaw
 from lightning_tune.schedule import (
     ASHA,
+    CurveStopping,
     FullBudget,
     Hyperband,
     MedianStopping,
@@ -31,6 +33,7 @@ SEARCHERS: Mapping[str, Callable[[], Searcher]] = {
     "annealing": SimulatedAnnealing,
     "auto": AutoSearch,
     "bayesian": BayesianSearch,
+    "freeze_thaw": FreezeThaw,
     "genetic": GeneticSearch,
     "grid": GridSearch,
     "one_at_a_time": OneAtATimeSearch,
@@ -39,6 +42,7 @@ SEARCHERS: Mapping[str, Callable[[], Searcher]] = {
 }
 SCHEDULERS: Mapping[str, Callable[[], Scheduler]] = {
     "asha": ASHA,
+    "curves": CurveStopping,
     "full": FullBudget,
     "halving": SuccessiveHalving,
     "hyperband": Hyperband,
@@ -56,10 +60,10 @@ SHORT: Mapping[str, tuple[str, str]] = {
 def search_and_schedule(
     search: str | Searcher, schedule: str | Scheduler | None
 ) -> tuple[Searcher, Scheduler]:
-    """Return the parts that `search=` and `schedule=` name; some words for `search` name both.
+    """Return the parts that `search=` and `schedule=` name; some words and objects for `search` are both.
 
     Raises:
-        ArgumentError: an unknown word, or a word for both beside a schedule.
+        ArgumentError: an unknown word, or a schedule beside a search that has its own.
     """
     if isinstance(search, str) and search in SHORT:
         if schedule is not None:
@@ -68,7 +72,20 @@ def search_and_schedule(
                 f"search={SHORT[search][0]!r}."
             )
         search, schedule = SHORT[search]
-    return searcher(search), scheduler(schedule)
+    found = searcher(search)
+    if isinstance(found, Scheduler):
+        if schedule is not None:
+            raise ArgumentError(
+                f"`search={type(found).__name__}` decides who trains on too: leave `schedule` out, or use "
+                "another search."
+            )
+        return found, found
+    if isinstance(schedule, Searcher):
+        raise ArgumentError(
+            f"`schedule` must not be {type(schedule).__name__}, which decides what to try too: give it as "
+            "`search=`."
+        )
+    return found, scheduler(schedule)
 
 
 def searcher(search: str | Searcher) -> Searcher:

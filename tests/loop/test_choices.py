@@ -2,8 +2,10 @@ import pytest
 
 from lightning_tune.errors import ArgumentError
 from lightning_tune.loop.choices import scheduler, search_and_schedule, searcher
+from lightning_tune.loop.freeze_thaw import FreezeThaw
 from lightning_tune.schedule import (
     ASHA,
+    CurveStopping,
     FullBudget,
     Hyperband,
     MedianStopping,
@@ -28,6 +30,7 @@ from lightning_tune.search import (
         ("annealing", SimulatedAnnealing),
         ("auto", AutoSearch),
         ("bayesian", BayesianSearch),
+        ("freeze_thaw", FreezeThaw),
         ("genetic", GeneticSearch),
         ("grid", GridSearch),
         ("one_at_a_time", OneAtATimeSearch),
@@ -43,6 +46,7 @@ def test_words_stand_for_searchers(word, kind):
     ("word", "kind"),
     [
         ("asha", ASHA),
+        ("curves", CurveStopping),
         ("full", FullBudget),
         ("halving", SuccessiveHalving),
         ("hyperband", Hyperband),
@@ -66,6 +70,22 @@ def test_some_words_stand_for_a_search_and_its_schedule(word, kinds):
     assert tuple(map(type, search_and_schedule(word, None))) == kinds
     with pytest.raises(ArgumentError, match=f"`search='{word}'` names the schedule too"):
         search_and_schedule(word, "median")
+
+
+@pytest.mark.parametrize("given", ["freeze_thaw", FreezeThaw(starts=5)])
+def test_a_search_that_is_a_schedule_too_is_its_own(given):
+    search, schedule = search_and_schedule(given, None)
+    assert search is schedule
+    assert type(search) is FreezeThaw
+    with pytest.raises(ArgumentError, match="`search=FreezeThaw` decides who trains on too"):
+        search_and_schedule(given, "median")
+
+
+def test_a_search_that_is_a_schedule_too_is_not_given_as_the_schedule():
+    with pytest.raises(
+        ArgumentError, match="`schedule` must not be FreezeThaw, which decides what to try too"
+    ):
+        search_and_schedule("random", FreezeThaw())
 
 
 def test_objects_are_taken_as_they_are():

@@ -92,8 +92,8 @@ def optimize(
 
             - `mode`: "min" or "max"; a list of these where there are several objectives.
             - `search`: a word or a `Searcher`, as in `TuneLoop`.
-            - `schedule`: who is evaluated how far: "halving", "hyperband", "asha", "median" or a `Scheduler`.
-              It needs a generator. None goes through to the end with every configuration.
+            - `schedule`: who is evaluated how far: "halving", "hyperband", "asha", "median", "curves" or a
+              `Scheduler`. It needs a generator. None goes through to the end with every configuration.
             - `max_trials`: configurations in all, over every call on this sweep.
             - `max_time`: how long this call may take: seconds, a timedelta, "DD:HH:MM:SS" or {"hours": 1}.
             - `target`: a score at which the search ends.

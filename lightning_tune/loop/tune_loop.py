@@ -14,6 +14,7 @@ from lightning_tune.loop.checks import executor_of, not_negative
 from lightning_tune.loop.environment import Signals, from_environment, undisturbed
 from lightning_tune.loop.failures import keeping
 from lightning_tune.loop.files import SweepFiles
+from lightning_tune.loop.foresight import Foresight
 from lightning_tune.loop.limits import Duration
 from lightning_tune.loop.opening import (
     OpenSweep,
@@ -53,9 +54,9 @@ class TuneLoop:
         mode: "min" or "max", one for all monitors or one for each.
         search: a word ("auto", "bayesian", "tpe", "annealing", "genetic", "random", "grid", "one_at_a_time")
             or a `Searcher`; "auto" is `AutoSearch`. "hyperband" and "asha" stand for random search under
-            that schedule, "bohb" for TPE under Hyperband.
-        schedule: who trains how far: a word ("halving", "hyperband", "asha", "median", "population") or a
-            `Scheduler`; None or "full" trains every trial to the Trainer's `max_epochs`.
+            that schedule, "bohb" for TPE under Hyperband; "freeze_thaw" decides who trains on, too.
+        schedule: who trains how far: a word ("halving", "hyperband", "asha", "median", "population",
+            "curves") or a `Scheduler`; None or "full" trains every trial to the Trainer's `max_epochs`.
         max_trials: configurations in all, over every call of `fit` on this sweep. None is what the search or
             the schedule needs.
         max_time: how long this call may take: seconds, a timedelta, "DD:HH:MM:SS" or {"hours": 1}. The
@@ -327,6 +328,7 @@ class TuneLoop:
             max_trials=settings.num_trials,
             max_epochs=max_epochs,
             budget=settings.budget,
+            foresees=Foresight(settings.objective, settings.budget, settings.schedule.full_budget),
         )
         stack.callback(screen.close)
         return screen

@@ -18,6 +18,7 @@ from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.events import Event
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
+from lightning_tune.track.foreseen import Foresees
 from lightning_tune.track.plaintext import clean, encodable, is_unicode
 from lightning_tune.track.table import Board
 from lightning_tune.track.tally import Describes, Tally
@@ -47,6 +48,7 @@ class LiveScreen:
         stream: where to draw.
         budget: what trials spend.
         refresh_s: the shortest time between two drawings.
+        foresees: tells where the curve of a running trial leads.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class LiveScreen:
         stream: IO[str],
         budget: Budget = EPOCHS,
         refresh_s: float = 0.3,
+        foresees: Foresees | None = None,
     ) -> None:
         self._tally = tally
         self._stream = stream
@@ -68,7 +71,12 @@ class LiveScreen:
         )
         ascii_only = not is_unicode(stream)
         self._board = Board(
-            space=space, objective=objective, max_epochs=max_epochs, budget=budget, ascii_only=ascii_only
+            space=space,
+            objective=objective,
+            max_epochs=max_epochs,
+            budget=budget,
+            ascii_only=ascii_only,
+            foresees=foresees,
         )
         self._live: Live | None = None
         self._thread: threading.Thread | None = None

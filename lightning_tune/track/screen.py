@@ -10,6 +10,7 @@ from lightning_tune.core.events import Event
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 from lightning_tune.errors import ArgumentError
+from lightning_tune.track.foreseen import Foresees
 from lightning_tune.track.lines import LineScreen
 from lightning_tune.track.plaintext import is_unicode
 from lightning_tune.track.tally import Describes, Tally
@@ -62,6 +63,7 @@ def make_screen(
     max_epochs: float | None,
     budget: Budget = EPOCHS,
     stream: IO[str] | None = None,
+    foresees: Foresees | None = None,
 ) -> Screen:
     """Return the screen that suits a stream.
 
@@ -75,6 +77,7 @@ def make_screen(
         max_epochs: how many epochs a trial has in all, if that is known.
         budget: what trials spend.
         stream: where to write; None is standard output.
+        foresees: tells where the curve of a running trial leads, for the live table.
 
     Raises:
         ArgumentError: another mode.
@@ -92,7 +95,13 @@ def make_screen(
         from lightning_tune.track.live import LiveScreen
 
         return LiveScreen(
-            tally, space=space, objective=objective, max_epochs=max_epochs, stream=stream, budget=budget
+            tally,
+            space=space,
+            objective=objective,
+            max_epochs=max_epochs,
+            stream=stream,
+            budget=budget,
+            foresees=foresees,
         )
     return LineScreen(tally, space=space, stream=stream, budget=budget)
 

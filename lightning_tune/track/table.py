@@ -12,6 +12,7 @@ from rich.text import Text
 from lightning_tune.core.budget import EPOCHS, Budget
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.trial import Trial
+from lightning_tune.track.foreseen import Foresees, fan
 from lightning_tune.track.lines import explain, frame_of
 from lightning_tune.track.plaintext import clean, duration_range, progress, scores, size, spent, unit
 from lightning_tune.track.sparkline import sparkline
@@ -41,6 +42,7 @@ class Board:
         max_epochs: an epoch budget to show where a trial has none of its own.
         budget: what trials spend.
         ascii_only: the terminal knows no other characters.
+        foresees: tells where the curve of a running trial leads.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Board:
         max_epochs: float | None,
         budget: Budget = EPOCHS,
         ascii_only: bool = False,
+        foresees: Foresees | None = None,
     ) -> None:
         self._space = space
         self._objective = objective
@@ -59,6 +62,7 @@ class Board:
         self._ascii = ascii_only
         self._overflow: OverflowMethod = "crop" if ascii_only else "ellipsis"
         self._dot = " | " if ascii_only else " · "
+        self._foresees = foresees
         self._texts: dict[int, Text] = {}
 
     def render(self, tally: Tally, *, width: int, rows: int) -> RenderableType:
@@ -135,6 +139,8 @@ class Board:
         why = self._clean(explain(trial) if reason else frame_of(trial) or "")
         if why:
             text.append(f" {why}", style="default")
+        elif reason and self._foresees is not None and (found := self._foresees(trial)) is not None:
+            text.append(f" {fan(found, ascii_only=self._ascii)}", style="default")
         return text
 
     def _clean(self, text: str) -> str:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lightning_tune.curves.anchors import Anchors, anchors_of
 from lightning_tune.curves.bank import outlook
+from lightning_tune.curves.noise import TINY, noise
 from lightning_tune.curves.power_law import fit_power_law
 
 Array = npt.NDArray[np.float64]
@@ -18,11 +19,6 @@ POSITIONS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95)
 """Places along the curve at which its level is looked at."""
 TAILS = (0.2, 0.5, 1.0)
 """Shares of the curve that slopes are taken over."""
-ROUNDING = 1e-6
-"""A metric is not known better than that, as a share of itself."""
-SPIKE = 20.0
-TINY = 1e-30
-"""So that nothing is divided by zero."""
 TINY_DOUBT = 1e-3
 LARGEST = 30.0
 """A feature is cut off there: a loss of a trillion units is no worse than one of a billion."""
@@ -88,20 +84,6 @@ def _ahead(times: Array, moved: Array, shape: Array, end: float) -> tuple[Array,
     ]
     guesses = (plain.place, plain.doubt), (place, law.doubt / np.cosh(place))
     return np.column_stack(columns), anchors_of(moved, *guesses)
-
-
-def noise(costs: Array) -> Array:
-    """Return the unit of each curve, (num_curves,), above 0: mostly the median difference of neighbours.
-
-    A spike counts for at most `SPIKE` medians, or one value of a trillion would make all others equal.
-    """
-    floor = ROUNDING * np.median(np.abs(costs), axis=1) + TINY
-    if costs.shape[1] < 2:
-        return np.asarray(floor)
-    apart = np.abs(np.diff(costs, axis=1))
-    middle = np.median(apart, axis=1)
-    usual = np.where(middle > floor, SPIKE * middle, np.inf)  # where half of the steps are none, all count
-    return np.asarray(middle + 0.1 * np.minimum(apart, usual[:, None]).mean(axis=1) + floor)
 
 
 def _levels(moved: Array) -> list[Array]:

@@ -6,6 +6,11 @@ trial ends if the probability that it beats the best so far is small. The rule l
 trial's own curve and the best score, so it works with any schedule: `CurveStopping(Hyperband())` stops trials
 on their way between rungs too.
 
+A prediction from one curve alone knows nothing of what is usual here: a plateau before a late rise, a
+learning rate that drops at the end. So a trial is not stopped as long as it is not clearly behind where the
+best completed trial was at the same budget. On published curves whose accuracy stays at chance for fifty
+epochs this took the mean regret of sweeps from 0.056 to 0.005 (`benchmarks/stopping.py`).
+
 With several objectives a trial is stopped only if there is one trial of the front that it will hardly beat in
 any of them: it would be dominated by that one.
 """
@@ -39,6 +44,8 @@ if TYPE_CHECKING:
 
 _PARTS = 20
 """How many levels there are where no smallest budget stands out."""
+CLEARLY = 2.0
+"""By how many times its own noise a curve is behind, when it is."""
 _REPORTS = 4
 """A curve of fewer is not judged, unless a smallest budget is given: it says next to nothing yet."""
 
@@ -49,8 +56,9 @@ class CurveStopping(Scheduler):
 
     At every `interval` the value at the full budget is predicted. If the probability that it beats the best
     score of all other trials is below `threshold`, the trial is stopped. No trial waits because of it, and
-    none is taken up again. The first trials train on until `min_trials` have come to the full budget, and
-    whoever is the best now is never stopped.
+    none is taken up again. The first trials train on until `min_trials` have come to the full budget;
+    whoever is the best now is never stopped, and neither is who is not behind where the best completed trial
+    was at the same budget.
 
     Args:
         schedule: another schedule, which says who trains when and how far; a trial is stopped besides, and at
@@ -162,7 +170,21 @@ class CurveStopping(Scheduler):
         group = history.group(trial.group)
         if not front or group in front or not self._enough(history):
             return decision
-        return self._hopeless(history, group, report.step, [each.costs for each in front]) or decision
+        stop = self._hopeless(history, group, report.step, [each.costs for each in front])
+        return decision if stop is None or self._abreast(history, group, report.step) else stop
+
+    def _abreast(self, history: History, group: Group, step: float) -> bool:
+        """Whether a group is not clearly behind where the best completed one was at the same budget."""
+        if not history.objective.scalar:
+            return False
+        leader = history.group(history.rung(self.full_budget).ranked[0][1])
+        own, then = history.costs_at(group, step), history.costs_at(leader, step)
+        if own is None or then is None:
+            return False
+        from lightning_tune.curves.noise import noise
+
+        curve = curves_of(history, [group], full=self.full_budget).costs
+        return own[0] <= then[0] - self.min_delta + CLEARLY * float(noise(curve[np.isfinite(curve)][None])[0])
 
     def _is_due(self, trial: Trial, step: float, history: History) -> bool:
         """Whether a report passes a level, below the budget at which the trial ends or pauses anyway."""

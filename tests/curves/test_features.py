@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lightning_tune.curves.features import LARGEST, noise, see
+from lightning_tune.curves.features import LARGEST, see
 
 STEPS = np.arange(1.0, 13.0)
 CURVE = 1.0 - STEPS**-0.7 + 0.01 * np.random.default_rng(0).standard_normal(12)
@@ -46,17 +46,3 @@ def test_one_report_is_enough():
     found = see(np.array([3.0]), np.array([[0.5], [0.0]]), np.array([30.0]))
     assert found.columns.shape[:2] == (2, 1)
     assert np.isfinite(found.columns).all()
-
-
-def test_a_spike_is_not_the_noise():
-    spiky = CURVE.copy()
-    spiky[5] = 100.0
-    assert noise(spiky[None])[0] < 3 * noise(CURVE[None])[0]
-    spiky[5] = 1e12
-    assert noise(spiky[None])[0] < 3 * noise(CURVE[None])[0]
-
-
-def test_half_of_the_steps_may_be_none():
-    """Then the mean counts: a metric that moves now and then is not without noise."""
-    rare = np.tile([0.5, 0.5, 0.5, 0.6], (1, 5))
-    assert 0.004 < noise(rare)[0] < 0.1

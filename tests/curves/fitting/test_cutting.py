@@ -1,7 +1,8 @@
 import numpy as np
 
-from lightning_tune.curves.features import noise, see
+from lightning_tune.curves.features import see
 from lightning_tune.curves.fitting.cutting import pool, vary
+from lightning_tune.curves.noise import noise
 
 RNG = np.random.default_rng(0)
 FALLING = 1.0 / np.arange(1.0, 31.0) + 0.01 * RNG.standard_normal((40, 30))

@@ -177,14 +177,14 @@ class CurveStopping(Scheduler):
         """Whether a group is not clearly behind where the best completed one was at the same budget."""
         if not history.objective.scalar:
             return False
-        leader = history.group(history.rung(self.full_budget).ranked[0][1])
-        own, then = history.costs_at(group, step), history.costs_at(leader, step)
-        if own is None or then is None:
-            return False
         from lightning_tune.curves.noise import noise
 
-        curve = curves_of(history, [group], full=self.full_budget).costs
-        return own[0] <= then[0] - self.min_delta + CLEARLY * float(noise(curve[np.isfinite(curve)][None])[0])
+        leader = history.group(history.rung(self.full_budget).ranked[0][1])
+        own, then = curves_of(history, [group, leader], full=self.full_budget, upto=step).costs
+        own, then = own[np.isfinite(own)], then[np.isfinite(then)]
+        if not len(own) or not len(then):
+            return False
+        return bool(own.min() <= then.min() - self.min_delta + CLEARLY * noise(own[None])[0])
 
     def _is_due(self, trial: Trial, step: float, history: History) -> bool:
         """Whether a report passes a level, below the budget at which the trial ends or pauses anyway."""

@@ -1,9 +1,11 @@
 # Every target makes the virtual environment that it needs, and is quick when nothing changed.
-# Set PYTHON to build on another interpreter, and WORKERS to run the tests on more processes.
+# Set PYTHON to build on another interpreter, WORKERS to run the tests on more processes, and CURVES to
+# "--data FOLDER" to measure on learning curves that are not in the repository.
 
 PYTHON ?= python3
 WORKERS ?= 2
 BENCH ?= --quick
+CURVES ?= --recorded
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -43,6 +45,8 @@ bench: .venv-bench/.ready  ## the benchmarks, short versions; `make bench BENCH=
 	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/halving.py $(BENCH)
 	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/search_quality.py $(BENCH)
 	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/search_latency.py $(BENCH)
+	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/curves.py $(CURVES)
+	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/stopping.py $(CURVES)
 
 clean:  ## remove the virtual environments and the caches
 	rm -rf .venv .venv-bench .venv-lowest .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
@@ -68,6 +72,7 @@ $(VENV)/.dev: $(PROJECT) | $(VENV)/bin/python
 .venv-bench/.ready: $(PROJECT) benchmarks/requirements.txt
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python $(INSTALL) -r benchmarks/requirements.txt
+	.venv-bench/bin/python $(INSTALL) --no-deps lcpfn==0.1.3  # it pins an old torch
 	@touch $@
 
 .venv-lowest/.ready: pyproject.toml scripts/lowest.py

@@ -14,6 +14,7 @@ slower than Optuna's Gaussian process, and after 1,000 our TPE and genetic searc
 """
 
 import argparse
+import csv
 import multiprocessing
 import os
 import statistics
@@ -22,6 +23,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -49,7 +51,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="ours alone, up to 1,000 trials; no CSV")
-    parser.add_argument("--methods", nargs="+", choices=list(FEEDINGS), help="only these; no CSV")
+    parser.add_argument(
+        "--methods", nargs="+", choices=list(FEEDINGS), help="only these; replaces their rows"
+    )
     parser.add_argument("--seconds", type=float, default=60, help="of CPU until the next round (60)")
     args = parser.parse_args()
     methods = args.methods or [name for name in FEEDINGS if not (args.quick and name in PEERS)]
@@ -58,12 +62,25 @@ def main() -> None:
         row for problem in (6, 20) for name in methods for row in line_of(name, problem, counts, args.seconds)
     ]
     show(rows, methods)
-    if not (args.quick or args.methods):
+    if not args.quick:
         packages = dict.fromkeys([*PACKAGES, *(one for peer in PEERS.values() for one in peer.packages)])
         where = {**environment(list(packages)), "load_5_min": f"{os.getloadavg()[1]:.2f}"}
-        write_csv(RESULTS / "search_latency.csv", [{**row, **where} for row in rows])
+        write(RESULTS / "search_latency.csv", [{**row, **where} for row in rows])
     if faults := broken(rows):
         raise SystemExit("does not hold:\n" + "\n".join(faults))
+
+
+def write(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows in the place of those of the same methods; rows of other methods stay as they are."""
+    new = {(row["method"], str(row["dimensions"]), str(row["trials"])): row for row in rows}
+    names = {row["method"] for row in rows}
+    old = []
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            old = list(csv.DictReader(file))
+    kept = [new.pop((row["method"], row["dimensions"], row["trials"]), row) for row in old]
+    kept = [row for row in kept if row["method"] not in names or row in rows]
+    write_csv(path, [*kept, *new.values()])
 
 
 def line_of(name: str, dimensions: int, counts: Sequence[int], seconds: float) -> list[Row]:

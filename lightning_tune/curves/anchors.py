@@ -13,9 +13,9 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 NUM_GUESSES = 3
 LEAST_DOUBT, MOST_DOUBT = 0.003, 1.0
-BELOW, ABOVE = 10.0, 4.0
-"""How far below the lowest and above the highest report a part of the mixture may lie, in v: twenty thousand
-units, and thirty."""
+BELOW, ABOVE = 16.0, 4.0
+"""How far below the lowest and above the highest report a part of the mixture may lie, in v: four million
+units, since a curve that was constant so far may fall yet, and thirty."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

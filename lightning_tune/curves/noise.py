@@ -4,8 +4,10 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-ROUNDING = 1e-6
-"""A metric is not known better than that, as a share of itself."""
+ROUNDING = 1e-4
+"""A metric is not known better than that, as a share of itself: reports that are equal say no more."""
+ALONE = 0.1
+"""What a single report may move by, as a share of itself."""
 SPIKE = 20.0
 TINY = 1e-30
 """So that nothing is divided by zero."""
@@ -16,9 +18,9 @@ def noise(costs: Array) -> Array:
 
     A spike counts for at most `SPIKE` medians, or one value of a trillion would make all others equal.
     """
-    floor = ROUNDING * np.median(np.abs(costs), axis=1) + TINY
     if costs.shape[1] < 2:
-        return np.asarray(floor)
+        return np.asarray(ALONE * np.abs(costs[:, 0]) + TINY)
+    floor = ROUNDING * np.median(np.abs(costs), axis=1) + TINY
     apart = np.abs(np.diff(costs, axis=1))
     middle = np.median(apart, axis=1)
     usual = np.where(middle > floor, SPIKE * middle, np.inf)  # where half of the steps are none, all count

@@ -24,6 +24,8 @@ from lightning_tune.errors import ArgumentError
 Array = npt.NDArray[np.float64]
 HUGE = 1e30
 """What an infinite report counts as."""
+ROUNDED = 1e-6
+"""By how much of its size a bound may be missed: float32 has accuracies of 1.0000001."""
 KNOWN = 1e-6
 """The scale, in units of the metric's size, of a step that was reported."""
 
@@ -41,13 +43,15 @@ def extrapolate(
     Args:
         curves: (num_curves, num_steps), a report a step, NaN where there is none. Infinite ones count as
             huge.
-        at: the step to predict, counted from 1: a number, (num_curves,) or (num_curves, num_at). A step that
-            was reported, or lies between two that were, is predicted as it was.
+        at: the step to predict, counted from 1: a number, (num_curves,) or (num_curves, num_at); the same
+            several ones for all curves are `np.tile([20, 50], (num_curves, 1))`. A step that was reported, or
+            lies between two that were, is predicted as it was.
         mode: "max" where higher is better, else "min".
-        bounds: (low, high) that the metric cannot leave, None for no bound; (0, 1) for an accuracy.
-        configs: (num_curves, num_dimensions), hyperparameters in the unit cube. Given, the curves are taken
-            to be trials of one sweep, and what they come to teaches about each other's end. A curve without
-            any report is then predicted from the others alone.
+        bounds: (low, high) that the metric cannot leave, None for no bound: (0, 1) of an accuracy, (0, None)
+            of most losses. Without them a curve that has hardly begun may be led anywhere.
+        configs: (num_curves, num_dimensions), hyperparameters scaled to between 0 and 1. Given, the curves
+            are taken to be trials of one sweep, and what they come to teaches about each other's end. A curve
+            without any report is then predicted from the others alone.
 
     Returns:
         distributions of shape (num_curves,), or (num_curves, num_at) if `at` has two axes.
@@ -81,6 +85,7 @@ def extrapolate_by(
         raise ArgumentError(f'`mode` must be "min" or "max", got {mode!r}.')
     values = _curves(curves)
     limits = _bounds(bounds, values)
+    values = np.clip(values, *limits)
     wanted, flat = _at(at, len(values))
     places = None if configs is None else _configs(configs, len(values))
     _check_reports(values, joint=places is not None)
@@ -138,18 +143,33 @@ def _alike(keys: Array) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def _curves(given: Any) -> Array:
-    values = np.asarray(given, dtype=np.float64)
-    if values.ndim != 2:
+    values = _numbers("curves", given, "rows of numbers, all of one length (NaN where there is no report)")
+    if values.ndim != 2 or not values.size:
         raise ArgumentError(
-            f"`curves` must have the shape (num_curves, num_steps), got {values.shape}: write curves[None] "
-            "for one."
+            "`curves` must have the shape (num_curves, num_steps), one row for a single curve, got "
+            f"{values.shape}."
         )
     return values
 
 
+def _numbers(name: str, given: Any, kind: str) -> Array:
+    """Return an array of floats; what is masked is NaN.
+
+    Raises:
+        ArgumentError: it cannot be made.
+    """
+    try:
+        if isinstance(given, np.ma.MaskedArray):
+            return np.where(np.ma.getmaskarray(given), np.nan, given.astype(np.float64).data)
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        shown = type(given).__name__
+        raise ArgumentError(f"`{name}` must be {kind}, got {shown} ({error}).") from error
+
+
 def _at(given: Any, number: int) -> tuple[Array, bool]:
     """Return the steps as (num_curves, num_at), and whether one a curve was asked for."""
-    steps = np.asarray(given, dtype=np.float64)
+    steps = _numbers("at", given, "steps, counted from 1")
     if steps.ndim > 2 or (steps.ndim > 0 and len(steps) != number):
         raise ArgumentError(
             f"`at` must be a step, ({number},) or ({number}, num_at) of them for {number} curves, got the "
@@ -169,9 +189,10 @@ def _bounds(given: Any, values: Array) -> tuple[float, float]:
     if not low < high:
         raise ArgumentError(f"`bounds` must be ascending, got {given!r}.")
     known = values[~np.isnan(values)]
-    out = known[(known < low) | (known > high)]
+    size = ROUNDED * max([1.0, *(abs(end) for end in (low, high) if math.isfinite(end))])
+    out = known[(known < low - size) | (known > high + size)]
     if len(out):
-        raise ArgumentError(f"`bounds` of {given!r} do not hold: `curves` has {out[0]:g}.")
+        raise ArgumentError(f"`bounds` of {given!r} do not hold: a value is {out[0]:.9g}.")
     return low, high
 
 
@@ -180,8 +201,8 @@ def _is_end(value: Any) -> bool:
 
 
 def _configs(given: Any, number: int) -> Array:
-    places = np.asarray(given, dtype=np.float64)
-    if places.ndim != 2 or len(places) != number:
+    places = _numbers("configs", given, "rows of numbers in the unit cube")
+    if places.ndim != 2 or len(places) != number or not places.shape[1]:
         raise ArgumentError(f"`configs` must have the shape ({number}, num_dimensions), got {places.shape}.")
     if not ((places >= 0) & (places <= 1)).all():
         raise ArgumentError("`configs` must lie in the unit cube, from 0 to 1 in each dimension.")

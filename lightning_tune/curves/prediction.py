@@ -25,12 +25,14 @@ REACH = 40.0
 TAIL = 1e-9
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Prediction:
     """Distributions of a metric at later steps.
 
     All methods and properties have the shape of `centre`, here called (...): (num_curves,), or
-    (num_curves, num_at) where several steps of a curve were asked about.
+    (num_curves, num_at) where several steps of a curve were asked about. `mean` and `std` are those of the
+    whole distribution: where nothing bounds a loss that may explode they are far from `quantile(0.5)`, which
+    is the better guess.
 
     Attributes:
         centre: (...), where v is 0.
@@ -64,6 +66,10 @@ class Prediction:
     bounds: tuple[float, float]
     rises: bool
 
+    def __repr__(self) -> str:
+        low, middle, high = (self.quantile(q).tolist() for q in (0.05, 0.5, 0.95))
+        return f"<Prediction {self.centre.shape}: median {middle}, 90% from {low} to {high}>"
+
     @property
     def mean(self) -> Array:
         """The expected value."""
@@ -91,7 +97,7 @@ class Prediction:
 
     def log_prob(self, values: npt.ArrayLike) -> Array:
         """Return the logarithm of the density at values that broadcast against (...); -inf out of bounds."""
-        given = np.asarray(values, dtype=np.float64)
+        given = self._given("values", values)
         low, high = self.bounds
         place = (given - self.centre) / self.unit
         off = (np.arcsinh(place)[..., None] - self.places) / self.scales
@@ -104,20 +110,37 @@ class Prediction:
 
     def cdf(self, values: npt.ArrayLike) -> Array:
         """Return the probability of at most these values, which broadcast against (...)."""
-        given = np.clip(np.asarray(values, dtype=np.float64), *self.bounds)
+        given = np.clip(self._given("values", values), *self.bounds)
         below = self._below(np.arcsinh((given - self.centre) / self.unit)[..., None])[..., 0]
         share: Array = np.clip((below - self._cut[0]) / self._mass, 0.0, 1.0)
         return share
 
     def prob_better(self, target: npt.ArrayLike) -> Array:
         """Return the probability of better values than a target, which broadcasts against (...)."""
-        worse = self.cdf(target)
+        worse = self.cdf(self._given("target", target))
         return 1.0 - worse if self.rises else worse
 
     def at(self, place: int) -> "Prediction":
         """Return the predictions of one of the steps that were asked about, of shape (num_curves,)."""
         names = ("centre", "unit", "weights", "places", "scales")
         return replace(self, **{name: getattr(self, name)[:, place] for name in names})
+
+    def _given(self, name: str, values: npt.ArrayLike) -> Array:
+        """Return values that broadcast against (...).
+
+        Raises:
+            ArgumentError: they are no numbers, NaN, or of another shape.
+        """
+        try:
+            given = np.asarray(values, dtype=np.float64)
+            np.broadcast_shapes(given.shape, self.centre.shape)
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(
+                f"`{name}` must be a number, or numbers of the shape {self.centre.shape}, got {values!r}."
+            ) from error
+        if np.isnan(given).any():
+            raise ArgumentError(f"`{name}` must not be NaN, got {values!r}.")
+        return given
 
     @cached_property
     def _cut(self) -> tuple[Array, Array]:

@@ -86,7 +86,7 @@ class Board:
                 self._epoch(trial),
                 self._curve(trial, curve),
                 Text(scores(trial.scores)),
-                self._state(trial, reason=curve > 0),
+                self._state(trial, reason=curve > 0, wide=width >= _WIDE),
             ]
             for trial in tally.rows(rows)
         ]
@@ -134,12 +134,12 @@ class Board:
         _, values = trial.curve()
         return Text(sparkline(values.tolist(), width, ascii_only=self._ascii), style="cyan")
 
-    def _state(self, trial: Trial, *, reason: bool) -> Text:
+    def _state(self, trial: Trial, *, reason: bool, wide: bool) -> Text:
         text = Text(trial.state, style=_STYLES.get(trial.state, ""))
         why = self._clean(explain(trial) if reason else frame_of(trial) or "")
         if why:
             text.append(f" {why}", style="default")
-        elif reason and self._foresees is not None and (found := self._foresees(trial)) is not None:
+        elif wide and self._foresees is not None and (found := self._foresees(trial)) is not None:
             text.append(f" {fan(found, ascii_only=self._ascii)}", style="default")
         return text
 

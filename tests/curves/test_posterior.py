@@ -83,10 +83,40 @@ def test_a_constant_curve_stays():
     assert found.quantile(0.5)[0] == pytest.approx(np.log(2), abs=1e-3)
 
 
+def test_one_report_says_next_to_nothing():
+    """A curve may come to anything that is not absurd."""
+    found = extrapolate([[0.3], [0.001]], at=50, mode="max", bounds=(0, 1))
+    assert (found.quantile(0.95) > [0.7, 0.01]).all()
+    loss = extrapolate([[2.3]], at=50, mode="min", bounds=(0, None))
+    assert loss.quantile(0.05)[0] < 0.8
+    assert loss.quantile(0.95)[0] > 2.0
+
+
+def test_rounding_beyond_a_bound_is_no_error():
+    found = extrapolate([[0.5, 0.9, np.float32(1.0) + np.float32(1.2e-7)]], at=9, mode="max", bounds=(0, 1))
+    assert found.quantile(0.99)[0] <= 1.0
+
+
+def test_a_masked_report_is_none():
+    masked = np.ma.masked_equal([[0.1, 0.9, 0.2, 0.25]], 0.9)
+    plain = np.array([[0.1, np.nan, 0.2, 0.25]])
+    found, expected = (extrapolate(each, at=9, mode="max").mean for each in (masked, plain))
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"curves": [0.1, 0.2]}, r"`curves` must have the shape \(num_curves, num_steps\), got \(2,\)"),
+        (
+            {"curves": [0.1, 0.2]},
+            r"`curves` must have the shape \(num_curves, num_steps\), one row .*got \(2,\)",
+        ),
+        ({"curves": np.zeros((0, 5))}, r"`curves` must have the shape .* got \(0, 5\)"),
+        ({"curves": [[0.1, 0.2], [0.3]]}, "`curves` must be rows of numbers, all of one length .* got list"),
+        ({"curves": [["a", 0.2], [0.3, 0.4]]}, "`curves` must be rows of numbers, all of one length"),
+        ({"configs": "abc"}, "`configs` must be rows of numbers in the unit cube, got str"),
+        ({"configs": np.zeros((2, 0))}, r"`configs` must have the shape \(2, num_dimensions\), got \(2, 0\)"),
+        ({"at": 10**400}, "`at` must be steps, counted from 1, got int"),
         ({"curves": [[np.nan, np.nan], [0.1, 0.2]]}, "`curves` must have a report each, curve 0 has none"),
         ({"at": [1, 2, 3]}, r"`at` must be a step, \(2,\) or \(2, num_at\) of them for 2 curves"),
         ({"at": 0}, "`at` must be steps of at least 1, got 0"),
@@ -94,7 +124,7 @@ def test_a_constant_curve_stays():
         ({"mode": "up"}, '`mode` must be "min" or "max", got \'up\''),
         ({"bounds": (1, 0)}, r"`bounds` must be ascending, got \(1, 0\)"),
         ({"bounds": 1}, r"`bounds` must be \(low, high\), None for no bound, got 1"),
-        ({"bounds": (0, 0.5)}, r"`bounds` of \(0, 0.5\) do not hold: `curves` has 0\.\d+"),
+        ({"bounds": (0, 0.5)}, r"`bounds` of \(0, 0.5\) do not hold: a value is 0\.\d+"),
         ({"configs": [[0.1]]}, r"`configs` must have the shape \(2, num_dimensions\), got \(1, 1\)"),
         ({"configs": [[0.1], [1.1]]}, "`configs` must lie in the unit cube"),
     ],

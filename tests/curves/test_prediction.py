@@ -102,3 +102,16 @@ def test_several_quantiles_are_found_at_once():
 def test_a_probability_is_one(q):
     with pytest.raises(ArgumentError, match="`q` must be a probability from 0 to 1, or a list of them, got"):
         prediction().quantile(q)
+
+
+@pytest.mark.parametrize("values", ["a", [1.0, 2.0, 3.0], math.nan, None])
+def test_values_are_numbers_of_its_shape(values):
+    for method in ("prob_better", "cdf", "log_prob"):
+        with pytest.raises(ArgumentError, match="`(target|values)` must (be a number|not be NaN)"):
+            getattr(prediction(), method)(values)
+
+
+def test_it_is_shown_in_short():
+    shown = repr(prediction())
+    assert shown.startswith("<Prediction (2,): median [")
+    assert len(shown) < 200

@@ -101,7 +101,7 @@ def test_whoever_promises_most_goes_on_or_something_new_that_promises_more():
             return jobs
 
     swept(Compared(starts=4), max_trials=20, kill_after=30)
-    assert kinds.count(Start) >= 3
+    assert kinds.count(Start) >= 1
     assert kinds.count(Resume) >= 5
 
 

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from lightning_tune.core.budget import Budget
 from lightning_tune.core.objective import Objective
+from lightning_tune.track.foreseen import Foreseen
 from lightning_tune.track.table import Board
 from lightning_tune.track.tally import Tally
 
@@ -128,3 +129,23 @@ def test_a_callable_score_of_several_monitors_is_a_score(story: ModuleType) -> N
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert text.split()[4] == "score"
     assert "9.2500" in text
+
+
+@pytest.mark.parametrize(("width", "shown"), [(80, False), (120, True)])
+def test_a_running_trial_shows_where_its_curve_leads(story: ModuleType, width: int, shown: bool) -> None:
+    """Where there is room; of those that have ended nothing is foreseen."""
+    tally = Tally(max_trials=10, clock=lambda: 1007.0)
+    _tell(story, tally)
+    board = Board(
+        space=story.Space(),
+        objective=story.OBJECTIVE,
+        max_epochs=27,
+        foresees=lambda trial: (
+            Foreseen(low=0.81, middle=0.9, high=0.95) if trial.state == "running" else None
+        ),
+    )
+    console = Console(file=io.StringIO(), width=width, markup=False, color_system=None)
+    console.print(board.render(tally, width=width, rows=12))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert [line for line in lines if "→" in line] == [line for line in lines if shown and "running" in line]
+    assert any("running → 0.900 [0.810, 0.950]" in line for line in lines) == shown, lines

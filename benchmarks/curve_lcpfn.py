@@ -10,23 +10,22 @@ set has 100,000 and its largest ten million. The result is kept in the user's ca
 import contextlib
 import importlib
 import io
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from curve_cuts import Cut
+from recording import CACHE
 
 Array = npt.NDArray[np.float64]
 LENGTH = 100
 """Steps of the curves that it is trained on."""
 SIZE = {"emsize": 128, "nlayers": 3, "num_borders": 1000, "lr": 1e-3, "batch_size": 100, "epochs": 24}
 """The rate is ten times the function's default, which is meant for ten million curves."""
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lightning-tune" / "lcpfn.pt"
+TRAINED = CACHE / "lcpfn.pt"
 NEAREST = 1e-6
 """Normalised values keep so far from 0 and 1, where the map to the metric is not defined."""
 
@@ -39,10 +38,10 @@ def train() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 - its prior draws from NumPy's global generator
-    CACHE.parent.mkdir(parents=True, exist_ok=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
     batches = lcpfn.create_get_batch_func(lcpfn.sample_from_prior)
     model = lcpfn.train_lcpfn(batches, seq_len=LENGTH, **SIZE)[2]
-    torch.save(model, CACHE)
+    torch.save(model, TRAINED)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,7 +91,7 @@ class LCPFN:
         import torch
 
         _package()
-        self.model = torch.load(CACHE, weights_only=False).eval()
+        self.model = torch.load(TRAINED, weights_only=False).eval()
 
     def __call__(self, cut: Cut) -> Bars:
         """Return what it says of each curve's end."""

@@ -14,6 +14,8 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lightning-tune"
+"""What takes long to make and is not kept in the repository."""
 
 
 def median_with_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float, float]:

@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from lightning_tune.callbacks.outlook import Rule, is_number
+from lightning_tune.callbacks.outlook import Rule
 from lightning_tune.core.checks import whole, whole_or_none
 from lightning_tune.core.objective import Objective
 from lightning_tune.errors import ArgumentError
+from lightning_tune.schedule.settings import is_number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

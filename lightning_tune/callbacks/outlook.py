@@ -20,6 +20,7 @@ from lightning_tune.curves.improvement import expected_improvement
 from lightning_tune.curves.posterior import extrapolate
 from lightning_tune.curves.prediction import Prediction
 from lightning_tune.errors import ArgumentError
+from lightning_tune.schedule.settings import is_number
 
 Bounds = tuple[float | None, float | None]
 NUM_HORIZONS = 10
@@ -212,11 +213,6 @@ def _decimals(width: float) -> int:
     if not 0.0 < width < math.inf:
         return 4
     return min(max(1 - math.floor(math.log10(width)), 0), 9)
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value is a finite int or float."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_bounds(bounds: Any) -> None:

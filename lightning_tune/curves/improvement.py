@@ -2,17 +2,11 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, log_expit
+from scipy.special import expit
 
-from lightning_tune.curves.prediction import Prediction
+from lightning_tune.curves.prediction import TAIL, Prediction
 
 Array = npt.NDArray[np.float64]
-NODES = 128
-"""Of the quadrature of each part of the mixture."""
-REACH = 40.0
-"""Beyond so many scales a part has no mass."""
-TAIL = 1e-9
-"""The least mass within the bounds that is reckoned with."""
 
 
 def expected_improvement(prediction: Prediction, target: float) -> Array:
@@ -43,23 +37,10 @@ def expected_improvement(prediction: Prediction, target: float) -> Array:
     """
     low, high = prediction.bounds
     # in scales of each part (..., num_parts), where the mixture's mass is
-    below, at, above = (
-        _scaled(prediction, value) for value in (low, float(np.clip(target, low, high)), high)
-    )
-    start, stop = (at, above) if prediction.rises else (below, at)
-    nodes, shares = np.polynomial.legendre.leggauss(NODES)
-    half = (stop - start)[..., None] / 2.0
-    off = (start + stop)[..., None] / 2.0 + half * nodes
-    density = np.exp(log_expit(off) + log_expit(-off)) * shares * half
-    moved = np.sinh(prediction.places[..., None] + prediction.scales[..., None] * off)
+    below, at, above = (prediction.scaled(value) for value in (low, float(np.clip(target, low, high)), high))
+    density, moved = prediction.quadrature(*((at, above) if prediction.rises else (below, at)))
     beaten = (prediction.centre - target)[..., None, None] + prediction.unit[..., None, None] * moved
     gains = (density * np.abs(beaten)).sum(axis=-1)
     mass = (prediction.weights * (expit(above) - expit(below))).sum(axis=-1)
     gain: Array = (prediction.weights * gains).sum(axis=-1) / np.maximum(mass, TAIL)
     return gain
-
-
-def _scaled(prediction: Prediction, value: float) -> Array:
-    place = np.arcsinh((value - prediction.centre) / prediction.unit)[..., None]
-    scaled: Array = np.clip((place - prediction.places) / prediction.scales, -REACH, REACH)
-    return scaled

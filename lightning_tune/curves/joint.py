@@ -104,8 +104,9 @@ def _told(configs: Array, ends: Array, doubts: Array, known: npt.NDArray[np.bool
     share = 1.0 / (noise + np.var(y) + 1e-12)
     level = float(share @ y / share.sum())
     signal = max(float(share @ (y - level) ** 2 / share.sum()), LEAST_SD**2)
-    length, nugget, size = _likeliest(_apart(x, x), y - level, noise, signal, x.shape[1])
-    alike = size * (_matern(_apart(x, x) / length) + nugget * np.eye(len(x)))
+    apart = _apart(x, x)
+    length, nugget, size = _likeliest(apart, y - level, noise, signal, x.shape[1])
+    alike = size * (_matern(apart / length) + nugget * np.eye(len(x)))
     inverse = cho_solve(cho_factor(alike + np.diag(noise), lower=True), np.eye(len(x)))
     alpha, precision = inverse @ (y - level), np.diag(inverse)
     mean, variance = np.empty(len(ends)), np.empty(len(ends))
@@ -114,7 +115,8 @@ def _told(configs: Array, ends: Array, doubts: Array, known: npt.NDArray[np.bool
     cross = size * _matern(_apart(configs[~known], x) / length)
     mean[~known] = level + cross @ alpha
     variance[~known] = size * (1.0 + nugget) - ((cross @ inverse) * cross).sum(axis=1)
-    common = COMMON * float((1.0 / (noise + size)) @ noise / (1.0 / (noise + size)).sum())
+    influence = 1.0 / (noise + size)
+    common = COMMON * float(influence @ noise / influence.sum())
     return mean, np.sqrt(np.maximum(variance, LEAST_SD**2) + common)
 
 

@@ -188,23 +188,30 @@ class Prediction:
         return self.centre + self.unit * first, self.unit * np.sqrt(variance)
 
     def _moments_within(self) -> tuple[Array, Array]:
-        """Return the moments between the bounds, by Gauss-Legendre quadrature of each part."""
-        low, high = (
-            np.clip(
-                (np.arcsinh((bound - self.centre) / self.unit)[..., None] - self.places) / self.scales,
-                -REACH,
-                REACH,
-            )
-            for bound in self.bounds
-        )
-        nodes, shares = np.polynomial.legendre.leggauss(NODES)
-        off = (low + high)[..., None] / 2.0 + (high - low)[..., None] / 2.0 * nodes
-        density = np.exp(log_expit(off) + log_expit(-off)) * shares * (high - low)[..., None] / 2.0
+        """Return the moments between the bounds, by quadrature of each part."""
+        low, high = (self.scaled(bound) for bound in self.bounds)
+        density, moved = self.quadrature(low, high)
         density *= (self.weights / self._mass[..., None])[..., None]
-        moved = np.sinh(self.places[..., None] + self.scales[..., None] * off)
         first = (density * moved).sum(axis=(-2, -1))
         variance = np.maximum((density * moved**2).sum(axis=(-2, -1)) - first**2, 0.0)
         return np.clip(self.centre + self.unit * first, *self.bounds), self.unit * np.sqrt(variance)
+
+    def scaled(self, value: float) -> Array:
+        """Return how many scales a value is off each part, (..., num_parts), at most `REACH`."""
+        place = np.arcsinh((value - self.centre) / self.unit)[..., None]
+        return np.asarray(np.clip((place - self.places) / self.scales, -REACH, REACH))
+
+    def quadrature(self, start: Array, stop: Array) -> tuple[Array, Array]:
+        """Return weights and nodes, (..., num_parts, `NODES`), that integrate each part between two places.
+
+        By Gauss and Legendre. The places are in scales off the part, (..., num_parts), as `scaled` gives
+        them; a weight has the part's density in it, a node is how many units it is off the centre.
+        """
+        nodes, shares = np.polynomial.legendre.leggauss(NODES)
+        half = (stop - start)[..., None] / 2.0
+        off = (start + stop)[..., None] / 2.0 + half * nodes
+        density = np.exp(log_expit(off) + log_expit(-off)) * shares * half
+        return density, np.sinh(self.places[..., None] + self.scales[..., None] * off)
 
 
 def _spread(scale: Array) -> Array:

@@ -34,7 +34,7 @@ from lightning_tune.schedule.base import Scheduler
 from lightning_tune.schedule.curves_of import curves_of
 from lightning_tune.schedule.full import FullBudget
 from lightning_tune.schedule.halving import Synchronous
-from lightning_tune.schedule.interval import check_interval, check_resumes, interval_of
+from lightning_tune.schedule.interval import check_interval, check_resumes, interval_of, step_before
 from lightning_tune.schedule.population import PopulationBased
 from lightning_tune.schedule.ranking import Rank
 from lightning_tune.schedule.settings import at_least, at_most, check_budgets, is_number, resolved
@@ -192,7 +192,7 @@ class CurveStopping(Scheduler):
             return False
         if len(trial.rows) < _REPORTS if self.min_budget is None else step < self.min_budget:
             return False
-        before = next((at for row in reversed(trial.rows) if (at := history.report(row).step) < step), 0.0)
+        before = step_before(history, trial, step)
         interval = self.interval or 1.0
         return math.floor(step / interval + 1e-9) > math.floor(before / interval + 1e-9)
 

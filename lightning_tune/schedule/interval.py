@@ -3,6 +3,8 @@
 from typing import Any
 
 from lightning_tune.core.budget import Budget
+from lightning_tune.core.history import History
+from lightning_tune.core.trial import Trial
 from lightning_tune.errors import ArgumentError
 from lightning_tune.schedule.settings import is_number
 
@@ -53,3 +55,9 @@ def check_resumes(schedule: Any, budget: Budget) -> None:
             f"{type(schedule).__name__} follows trials as they train on, but with `budget={budget.grows!r}` "
             "each rung trains anew: use schedule='halving', 'hyperband' or 'asha'."
         )
+
+
+def step_before(history: History, trial: Trial, step: float) -> float:
+    """Return the step of the trial's report before the one at `step`; 0 for the first."""
+    steps = (history.report(row).step for row in reversed(trial.rows))
+    return next((before for before in steps if before < step), 0.0)

@@ -25,10 +25,10 @@ from lightning_tune.core.decision import CONTINUE, Decision, Job
 from lightning_tune.core.events import JSON, Reported
 from lightning_tune.core.history import History
 from lightning_tune.core.rung import Rung
-from lightning_tune.core.trial import Costs, Trial
+from lightning_tune.core.trial import Costs
 from lightning_tune.schedule.base import Scheduler
 from lightning_tune.schedule.full import FullBudget
-from lightning_tune.schedule.interval import check_interval, check_resumes, interval_of
+from lightning_tune.schedule.interval import check_interval, check_resumes, interval_of, step_before
 from lightning_tune.schedule.settings import at_least, at_most, check_budgets, resolved
 
 _PARTS = 20
@@ -111,7 +111,7 @@ class MedianStopping(Scheduler):
         """Stop a trial that is worse than the median at the level that it has just passed."""
         trial = history.trials[report.trial]
         level = self._level(report.step)
-        if not _before(history, trial, report.step) < level < self.full_budget:
+        if not step_before(history, trial, report.step) < level < self.full_budget:
             return CONTINUE
         rung = history.rung(level, measure="mean")
         others, medians = (_others if history.objective.scalar else _others_of_each)(rung, trial.group)
@@ -150,12 +150,6 @@ class MedianStopping(Scheduler):
     def record(self) -> dict[str, JSON]:
         """Return its settings without the budget: a larger one is allowed, and finished trials train on."""
         return replace(self, max_budget=None).describe()
-
-
-def _before(history: History, trial: Trial, step: float) -> float:
-    """Return the step of the trial's report before the one at `step`; 0 for the first."""
-    steps = (history.report(row).step for row in reversed(trial.rows))
-    return next((before for before in steps if before < step), 0.0)
 
 
 def _others(rung: Rung, number: int) -> tuple[int, Costs]:

@@ -36,7 +36,7 @@ from lightning_tune.schedule.full import FullBudget
 from lightning_tune.schedule.halving import Synchronous
 from lightning_tune.schedule.interval import check_interval, check_resumes, interval_of, step_before
 from lightning_tune.schedule.population import PopulationBased
-from lightning_tune.schedule.ranking import Rank
+from lightning_tune.schedule.ranking import Going
 from lightning_tune.schedule.settings import at_least, at_most, check_budgets, is_number, resolved
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class CurveStopping(Scheduler):
         interval = interval_of(self, budget, high, budget.least or high / _PARTS)
         low = None if self.min_budget is None else at_least(self, budget, high, 2)
         if isinstance(inner, Synchronous):
-            inner = resolved(inner, budget, rank=_Going(inner.rank))
+            inner = resolved(inner, budget, rank=Going(inner.rank))
         own_high = high if inner is None else None
         copy = replace(self, schedule=inner)
         return resolved(copy, budget, min_budget=low, interval=interval, max_budget=own_high)
@@ -267,29 +267,6 @@ class CurveStopping(Scheduler):
         """Return its settings; alone without the budget: a larger one lets finished trials train on."""
         own = replace(self, schedule=None, max_budget=None).describe()
         return own if self.schedule is None else {**own, "schedule": self.schedule.record()}
-
-
-@dataclass(frozen=True)
-class _Going:
-    """An order in which whoever was stopped on the way to a rung, or at it, has no place.
-
-    One that had gone beyond the rung when it was stopped keeps its place there, so that an order that was
-    settled stays as it was.
-    """
-
-    rank: Rank
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "__module__", self.rank.__module__)
-        object.__setattr__(self, "__qualname__", self.rank.__qualname__)
-
-    def __call__(self, history: History, level: float, groups: Sequence[Group]) -> list[int]:
-        """Return the numbers of groups, best first."""
-        return self.rank(
-            history,
-            level,
-            [group for group in groups if group.state != "stopped" or group.budget > level],
-        )
 
 
 def _check_schedule(schedule: object) -> None:

@@ -1,6 +1,7 @@
 """Who is best at a rung: one replaceable function, so that other orders fit every schedule."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lightning_tune.core.history import History
@@ -46,6 +47,29 @@ def _costs(history: History, level: float, groups: Sequence[Group]) -> list[tupl
         for number, group in ((group.number, group) for group in groups)
     )
     return [(number, costs) for number, costs in found if costs is not None]
+
+
+@dataclass(frozen=True)
+class Going:
+    """An order in which whoever was stopped on the way to a rung, or at it, has no place.
+
+    One that had gone beyond the rung when it was stopped keeps its place there, so that an order that was
+    settled stays as it was.
+    """
+
+    rank: Rank
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__module__", self.rank.__module__)
+        object.__setattr__(self, "__qualname__", self.rank.__qualname__)
+
+    def __call__(self, history: History, level: float, groups: Sequence[Group]) -> list[int]:
+        """Return the numbers of groups, best first."""
+        return self.rank(
+            history,
+            level,
+            [group for group in groups if group.state != "stopped" or group.budget > level],
+        )
 
 
 def check_rank(rank: Any) -> None:

@@ -13,6 +13,8 @@ from lightning_tune.curves.fitting.training import fit
 from lightning_tune.curves.network import Network, load, save
 
 FOLDS = 3
+USED_AFTERWARDS = ("bounds.py", "flat.py", "improvement.py", "joint.py", "posterior.py", "prediction.py")
+"""Modules that do not matter to what is fitted."""
 
 
 def networks(folder: Path, tables: Sequence[CurveTable]) -> list[Network]:
@@ -38,10 +40,6 @@ def _key(folder: Path) -> str:
     package = Path(lightning_tune.curves.__file__).parent
     digest = hashlib.sha256()
     for path in [*sorted(package.rglob("*.py")), *sorted(folder.glob("*.csv.gz"))]:
-        if path.name not in (
-            "joint.py",
-            "posterior.py",
-            "prediction.py",
-        ):  # these do not matter to what is fitted
+        if path.name not in USED_AFTERWARDS:
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

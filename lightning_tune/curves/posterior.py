@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lightning_tune.curves.bounds import Bounds, limits
 from lightning_tune.curves.features import see
+from lightning_tune.curves.flat import flat_parts, is_flat
 from lightning_tune.curves.joint import shared
-from lightning_tune.curves.network import MOST_SCALE, Network, shipped
+from lightning_tune.curves.network import MOST_SCALE, Network, Parts, shipped
 from lightning_tune.curves.prediction import Prediction
 from lightning_tune.errors import ArgumentError
 
@@ -35,7 +37,7 @@ def extrapolate(
     *,
     at: npt.ArrayLike,
     mode: str,
-    bounds: tuple[float | None, float | None] | None = None,
+    bounds: Bounds | None = None,
     configs: npt.ArrayLike | None = None,
 ) -> Prediction:
     """Return what partial learning curves will have come to at later steps, as distributions.
@@ -45,7 +47,7 @@ def extrapolate(
             huge.
         at: the step to predict, counted from 1: a number, (num_curves,) or (num_curves, num_at); the same
             several ones for all curves are `np.tile([20, 50], (num_curves, 1))`. A step that was reported, or
-            lies between two that were, is predicted as it was.
+            lies between two that were, is predicted as it was; one before the first report as that.
         mode: "max" where higher is better, else "min".
         bounds: (low, high) that the metric cannot leave, None for no bound: (0, 1) of an accuracy, (0, None)
             of most losses. Without them a curve that has hardly begun may be led anywhere.
@@ -77,15 +79,15 @@ def extrapolate_by(
     *,
     at: npt.ArrayLike,
     mode: str,
-    bounds: tuple[float | None, float | None] | None = None,
+    bounds: Bounds | None = None,
     configs: npt.ArrayLike | None = None,
 ) -> Prediction:
     """Do what `extrapolate` does, with another network than the one that comes with the package."""
     if mode not in ("min", "max"):
         raise ArgumentError(f'`mode` must be "min" or "max", got {mode!r}.')
     values = _curves(curves)
-    limits = _bounds(bounds, values)
-    values = np.clip(values, *limits)
+    within = _bounds(bounds, values)
+    values = np.clip(values, *within)
     wanted, flat = _at(at, len(values))
     places = None if configs is None else _configs(configs, len(values))
     _check_reports(values, joint=places is not None)
@@ -94,7 +96,7 @@ def extrapolate_by(
     if places is not None:
         found = shared(found, places)
     found = replace(
-        found, centre=sign * found.centre, places=sign * found.places, bounds=limits, rises=mode == "max"
+        found, centre=sign * found.centre, places=sign * found.places, bounds=within, rises=mode == "max"
     )
     return found.at(0) if flat else found
 
@@ -105,10 +107,10 @@ def predict(costs: Array, at: Array, network: Network) -> Prediction:
     Curves that were reported at the same steps and are asked about the same ones are predicted together. One
     without a report has no centre (NaN).
     """
-    shape = at.shape
+    shape, parts = at.shape, network.num_parts + 1
     centre, unit = np.full((2, *shape), np.nan)
-    weights, places, scales = np.empty((3, *shape, network.num_parts))
-    weights[:], places[:], scales[:] = 1.0 / network.num_parts, 0.0, MOST_SCALE
+    weights, places, scales = np.empty((3, *shape, parts))
+    weights[:], places[:], scales[:] = 1.0 / parts, 0.0, MOST_SCALE
     for rows in _alike(np.concatenate([np.isfinite(costs).astype(np.float64), at], axis=1)):
         given = np.isfinite(costs[rows[0]])
         steps = np.flatnonzero(given).astype(np.float64) + 1.0
@@ -116,11 +118,13 @@ def predict(costs: Array, at: Array, network: Network) -> Prediction:
         if not len(steps):
             continue
         known, later = costs[np.ix_(rows, given)], ends > steps[-1]
-        if later.any():
-            seen = see(steps, known, ends[later])
-            parts, cells = network.parts(seen.columns, seen.anchors), np.ix_(rows, later)
-            centre[cells], unit[cells] = seen.centre[:, None], seen.unit[:, None]
-            weights[cells], places[cells], scales[cells] = parts.weights, parts.places, parts.scales
+        flat = is_flat(steps, known)
+        for chosen, look in ((~flat, _moved), (flat, _flat)):
+            if later.any() and chosen.any():
+                cells = np.ix_(rows[chosen], later)
+                units, found = look(network, steps, known[chosen], ends[later])
+                centre[cells], unit[cells] = known[chosen, -1:], units[:, None]
+                weights[cells], places[cells], scales[cells] = found.weights, found.places, found.scales
         for column in np.flatnonzero(~later):
             centre[rows, column] = [np.interp(ends[column], steps, one) for one in known]
             unit[rows, column] = KNOWN * np.maximum(np.abs(centre[rows, column]), KNOWN)
@@ -133,6 +137,22 @@ def predict(costs: Array, at: Array, network: Network) -> Prediction:
         bounds=(-math.inf, math.inf),
         rises=False,
     )
+
+
+def _moved(network: Network, steps: Array, costs: Array, at: Array) -> tuple[Array, Parts]:
+    """Return units and mixtures of curves that have moved; the last part has no weight."""
+    seen = see(steps, costs, at)
+    parts = network.parts(seen.columns, seen.anchors)
+    none = np.zeros((*parts.weights.shape[:-1], 1))
+    return seen.unit, Parts(
+        weights=np.concatenate([parts.weights, none], axis=-1),
+        places=np.concatenate([parts.places, none], axis=-1),
+        scales=np.concatenate([parts.scales, none + MOST_SCALE], axis=-1),
+    )
+
+
+def _flat(network: Network, steps: Array, costs: Array, at: Array) -> tuple[Array, Parts]:
+    return flat_parts(network, steps, costs[:, -1], at)
 
 
 def _alike(keys: Array) -> Iterator[npt.NDArray[np.int64]]:
@@ -181,23 +201,13 @@ def _at(given: Any, number: int) -> tuple[Array, bool]:
 
 
 def _bounds(given: Any, values: Array) -> tuple[float, float]:
-    pair = (None, None) if given is None else given
-    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(map(_is_end, pair)):
-        raise ArgumentError(f"`bounds` must be (low, high), None for no bound, got {given!r}.")
-    low = -math.inf if pair[0] is None else float(pair[0])
-    high = math.inf if pair[1] is None else float(pair[1])
-    if not low < high:
-        raise ArgumentError(f"`bounds` must be ascending, got {given!r}.")
+    low, high = limits(given)
     known = values[~np.isnan(values)]
     size = ROUNDED * max([1.0, *(abs(end) for end in (low, high) if math.isfinite(end))])
     out = known[(known < low - size) | (known > high + size)]
     if len(out):
         raise ArgumentError(f"`bounds` of {given!r} do not hold: a value is {out[0]:.9g}.")
     return low, high
-
-
-def _is_end(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _configs(given: Any, number: int) -> Array:

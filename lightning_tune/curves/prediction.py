@@ -121,7 +121,19 @@ class Prediction:
         return 1.0 - worse if self.rises else worse
 
     def at(self, place: int) -> "Prediction":
-        """Return the predictions of one of the steps that were asked about, of shape (num_curves,)."""
+        """Return the predictions of one of the steps that were asked about, of shape (num_curves,).
+
+        Args:
+            place: which, counted from 0; a negative one from the end.
+
+        Raises:
+            ArgumentError: there is no such place, or one step a curve was asked about.
+        """
+        if self.centre.ndim < 2:
+            raise ArgumentError("`at` chooses among several steps a curve, and one was asked about.")
+        number = self.centre.shape[1]
+        if not -number <= place < number:
+            raise ArgumentError(f"`place` must be from {-number} to {number - 1}, got {place!r}.")
         names = ("centre", "unit", "weights", "places", "scales")
         return replace(self, **{name: getattr(self, name)[:, place] for name in names})
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
+from lightning_tune.curves import extrapolate
 from lightning_tune.curves.prediction import Prediction
 from lightning_tune.errors import ArgumentError
 
@@ -115,3 +116,16 @@ def test_it_is_shown_in_short():
     shown = repr(prediction())
     assert shown.startswith("<Prediction (2,): median [")
     assert len(shown) < 200
+
+
+@pytest.mark.parametrize("place", [2, -3])
+def test_a_step_is_one_of_those_that_were_asked_about(place: int):
+    found = extrapolate([[0.5, 0.4, 0.3]], at=[[5, 9]], mode="min")
+    assert found.at(-1).quantile(0.5) == found.quantile(0.5)[:, 1]
+    with pytest.raises(ArgumentError, match=f"`place` must be from -2 to 1, got {place}"):
+        found.at(place)
+
+
+def test_one_step_a_curve_leaves_nothing_to_choose():
+    with pytest.raises(ArgumentError, match="`at` chooses among several steps"):
+        extrapolate([[0.5, 0.4, 0.3]], at=5, mode="min").at(0)

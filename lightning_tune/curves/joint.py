@@ -76,7 +76,8 @@ def shared(found: Prediction, configs: Array) -> Prediction:
 def _shared_at(found: Prediction, configs: Array) -> Prediction:
     """Do so for one step, (num_curves,)."""
     known = np.isfinite(found.centre)
-    quantiles = found.quantile(WITHIN_ONE)
+    quantiles = np.full((len(known), len(WITHIN_ONE)), np.nan)
+    quantiles[known] = found.rows(known).quantile(WITHIN_ONE)
     ruler = _ruler(quantiles[known, 1])
     if known.sum() < FEWEST:
         return _told_alone(found, known, ruler, np.zeros(len(known)), np.full(len(known), VAGUE))

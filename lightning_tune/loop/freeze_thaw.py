@@ -25,6 +25,7 @@ from lightning_tune.core.trial import Group
 from lightning_tune.errors import ArgumentError
 from lightning_tune.loop.thawing import Outlook, Paused, look
 from lightning_tune.schedule.base import Scheduler
+from lightning_tune.schedule.curves_of import Pair, ends_in_words, limits_of, plain_pair
 from lightning_tune.schedule.interval import check_interval, check_resumes, interval_of
 from lightning_tune.schedule.settings import at_most, check_budgets, is_number, resolved
 from lightning_tune.search.base import Searcher
@@ -58,6 +59,9 @@ class FreezeThaw(Searcher, Scheduler):
         max_paused: at most this many paused trials (with their checkpoints) are kept; the least promising
             beyond that are stopped.
         max_budget: the full budget; None is the Trainer's `max_epochs`.
+        bounds: (low, high) that the metric cannot leave, None for no bound: (0, 1) of an accuracy, (0, None)
+            of most losses. With a callable `score` they are those of the number it makes. No end is predicted
+            beyond them, and a value that was reported there counts as the nearer end.
 
     Raises:
         ArgumentError: an argument of another kind or out of its range, or several objectives.
@@ -73,6 +77,7 @@ class FreezeThaw(Searcher, Scheduler):
     threshold: float = 0.05
     max_paused: int = 64
     max_budget: float | None = None
+    bounds: Pair | None = None
     _budget: Budget = field(default=EPOCHS, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +89,7 @@ class FreezeThaw(Searcher, Scheduler):
             )
         whole("max_paused", self.max_paused, 1)
         check_budgets(None, self.max_budget)
+        object.__setattr__(self, "bounds", plain_pair(self.bounds))
 
     def resolve(self, given: Budget | int | None) -> Self:
         """Fill in the budgets, where it is asked as a schedule; as a search it has nothing to fill in.
@@ -160,7 +166,8 @@ class FreezeThaw(Searcher, Scheduler):
     def _look(self, layout: Layout, history: History, rng: np.random.Generator) -> Outlook:
         """Return what all trials and some new configurations promise."""
         full = self.max_budget or max(trial.budget for trial in history)
-        return look(history, layout, full=full, rng=rng)
+        (limits,) = limits_of(self.bounds, history.objective, "FreezeThaw")
+        return look(history, layout, full=full, rng=rng, limits=limits)
 
     # -- who goes on
 
@@ -230,7 +237,10 @@ class FreezeThaw(Searcher, Scheduler):
     def _words(self, history: History, each: Paused) -> str:
         best = min(group.cost_so_far for group in history.groups)
         at = self._budget.amount(min(member.step for member in each.group.members))
-        return f"frozen at {at}: {100 * each.chance:.2g}% chance to beat {history.objective.value(best):g}"
+        return (
+            f"frozen at {at}: {100 * each.chance:.2g}% chance to beat {history.objective.value(best):g} "
+            f"(predicted {ends_in_words([each.end], history.objective)})"
+        )
 
     def cost(self, max_trials: int | None, repeats: int) -> str:
         """Return the trials, the slices, and what they take at most."""

@@ -26,6 +26,7 @@ from lightning_tune.loop.result import Result
 from lightning_tune.loop.retrain import Source
 from lightning_tune.loop.session import open_session
 from lightning_tune.schedule import Scheduler
+from lightning_tune.schedule.predicted import check_ends
 from lightning_tune.search import Searcher
 from lightning_tune.store import Store
 
@@ -123,6 +124,7 @@ class SweepSettings:
         limits.check(objective)
         space = space if isinstance(space, Space) else Space(space)
         searcher.check(space, objective)
+        scheduler.check_objective(objective)
         return cls(
             space=space,
             objective=objective,
@@ -143,8 +145,10 @@ class SweepSettings:
         """Return them with the schedule as it fits the budget, and see that the sweep can be run.
 
         Raises:
-            ArgumentError: nothing would end the sweep, or the constraint refuses a baseline.
+            ArgumentError: nothing would end the sweep, the constraint refuses a baseline, or the schedule
+                ranks by ends before its own.
         """
+        check_ends(schedule)
         untouched = self.history()
         for baseline in baselines:
             if not untouched.allows(baseline):

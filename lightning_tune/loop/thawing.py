@@ -3,19 +3,24 @@
 Pure: the same history and generator give the same view.
 """
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lightning_tune.core.events import Config
 from lightning_tune.core.history import History
 from lightning_tune.core.trial import Group
-from lightning_tune.schedule.curves_of import Array, Curves, curves_of, unit_cube
+from lightning_tune.schedule.curves_of import UNLIMITED, Array, Curves, Limits, curves_of, unit_cube
 from lightning_tune.schedule.prospects import prospects
 from lightning_tune.search.gp.layout import Layout
 from lightning_tune.search.gp.maximise import quasi_random
 from lightning_tune.search.observed import placed
+
+if TYPE_CHECKING:
+    from lightning_tune.curves.prediction import Prediction
 
 MOST_KNOWN = 200
 """Trials that are modelled; of those that have ended the best and the newest."""
@@ -35,11 +40,13 @@ class Paused:
         group: its group.
         worth: the expected improvement a unit of the budget, if it goes on.
         chance: the probability that it beats the best.
+        end: what its cost will have come to at the full budget, (1,).
     """
 
     group: Group
     worth: float
     chance: float
+    end: "Prediction"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -83,7 +90,14 @@ class Outlook:
         return np.asarray(1.0 - np.exp(-0.5 * square / CROWDED**2))
 
 
-def look(history: History, layout: Layout, *, full: float, rng: np.random.Generator) -> Outlook:
+def look(
+    history: History,
+    layout: Layout,
+    *,
+    full: float,
+    rng: np.random.Generator,
+    limits: Limits = UNLIMITED,
+) -> Outlook:
     """Return what paused trials and new configurations promise.
 
     Args:
@@ -91,6 +105,7 @@ def look(history: History, layout: Layout, *, full: float, rng: np.random.Genera
         layout: of the space.
         full: the full budget.
         rng: draws the new configurations.
+        limits: what costs cannot leave.
     """
     every, all_groups = placed(layout.encoding, history)
     kept = relevant(all_groups)
@@ -99,7 +114,7 @@ def look(history: History, layout: Layout, *, full: float, rng: np.random.Genera
     places = unit_cube(layout.encoding, np.concatenate([tried, fresh]))
     spent = [min(member.step for member in group.members) for group in groups] + [0.0] * len(fresh)
     found = prospects(
-        _with_fresh(curves_of(history, groups, full=full), groups, len(fresh)),
+        _with_fresh(curves_of(history, groups, full=full, limits=limits), groups, len(fresh), full),
         places,
         np.array(spent),
         full,
@@ -107,8 +122,13 @@ def look(history: History, layout: Layout, *, full: float, rng: np.random.Genera
     )
     number = len(groups)
     paused = [
-        Paused(group=group, worth=float(worth), chance=float(chance))
-        for group, worth, chance in zip(groups, found.worth, found.chance, strict=False)
+        Paused(
+            group=group,
+            worth=float(found.worth[row]),
+            chance=float(found.chance[row]),
+            end=found.ends.rows(np.array([row])),
+        )
+        for row, group in enumerate(groups)
         if group.state == "paused"
     ]
     begun = [
@@ -149,12 +169,12 @@ def _fresh(layout: Layout, tried: Array, groups: Sequence[Group], rng: np.random
     return layout.settle(np.concatenate([quasi_random(SPREAD, layout.axes, rng), near]))
 
 
-def _with_fresh(curves: Curves, groups: Sequence[Group], number: int) -> Curves:
+def _with_fresh(curves: Curves, groups: Sequence[Group], number: int, full: float) -> Curves:
     """Return curves with so many empty ones; a failed trial's is as bad as the worst, from end to end."""
-    costs = curves.costs.copy()
-    failed = [group.state == "failed" for group in groups]
+    width = max(curves.costs.shape[1], math.ceil(float(curves.columns(full))))
+    costs = np.full((len(groups) + number, width), np.nan)
+    costs[: len(groups), : curves.costs.shape[1]] = curves.costs
+    failed = np.flatnonzero([group.state == "failed" for group in groups])
     costs[failed] = np.nan
     costs[failed] = np.nanmax(costs)
-    return Curves(
-        costs=np.concatenate([costs, np.full((number, costs.shape[1]), np.nan)]), spacing=curves.spacing
-    )
+    return replace(curves, costs=costs)

@@ -328,7 +328,7 @@ class TuneLoop:
             max_trials=settings.num_trials,
             max_epochs=max_epochs,
             budget=settings.budget,
-            foresees=Foresight(settings.objective, settings.budget, settings.schedule.full_budget),
+            foresees=Foresight.of(settings.objective, settings.budget, settings.schedule),
         )
         stack.callback(screen.close)
         return screen

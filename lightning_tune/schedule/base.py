@@ -10,6 +10,7 @@ from lightning_tune.core.decision import CONTINUE, Decision, Job
 from lightning_tune.core.describe import describe
 from lightning_tune.core.events import JSON, Reported
 from lightning_tune.core.history import History
+from lightning_tune.core.objective import Objective
 
 
 class Scheduler(ABC):
@@ -25,6 +26,19 @@ class Scheduler(ABC):
         Raises:
             ArgumentError: the settings do not fit the budget.
         """
+
+    def check_objective(self, objective: Objective) -> None:
+        """Refuse settings that do not fit what is monitored; called before anything is recorded or trained.
+
+        Here the order of its rungs (`rank`) is asked, if it has this method, too. A schedule around another
+        one passes it on.
+
+        Raises:
+            ArgumentError: a setting, named, with what it takes here.
+        """
+        asked = getattr(getattr(self, "rank", None), "check_objective", None)
+        if asked is not None:
+            asked(objective)
 
     @property
     @abstractmethod

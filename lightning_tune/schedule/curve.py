@@ -28,10 +28,11 @@ from lightning_tune.core.checks import whole
 from lightning_tune.core.decision import Decision, Job
 from lightning_tune.core.events import JSON, Reported
 from lightning_tune.core.history import History
+from lightning_tune.core.objective import Objective
 from lightning_tune.core.trial import Costs, Group, Trial
 from lightning_tune.errors import ArgumentError
 from lightning_tune.schedule.base import Scheduler
-from lightning_tune.schedule.curves_of import curves_of
+from lightning_tune.schedule.curves_of import Bounds, curves_of, ends_in_words, limits_of, plain_bounds
 from lightning_tune.schedule.full import FullBudget
 from lightning_tune.schedule.halving import Synchronous
 from lightning_tune.schedule.interval import check_interval, check_resumes, interval_of, step_before
@@ -71,6 +72,10 @@ class CurveStopping(Scheduler):
             twentieth of the largest).
         max_budget: the budget of every trial; None is the Trainer's `max_epochs`. With `schedule` it is that
             one's.
+        bounds: (low, high) that the metric cannot leave, None for no bound: (0, 1) of an accuracy, (0, None)
+            of most losses; with several objectives a list of pairs, in the order of `monitor`. With a
+            callable `score` they are those of the number it makes. No end is predicted beyond them, and a
+            value that was reported there counts as the nearer end.
 
     Raises:
         ArgumentError: an argument of another kind or out of its range, a `schedule` whose trials are no
@@ -89,6 +94,7 @@ class CurveStopping(Scheduler):
     min_budget: float | None = None
     interval: float | None = None
     max_budget: float | None = None
+    bounds: Bounds = None
     _budget: Budget = field(default=EPOCHS, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +108,16 @@ class CurveStopping(Scheduler):
         whole("min_trials", self.min_trials, 1)
         check_budgets(self.min_budget, self.max_budget)
         check_interval(self.interval)
+        object.__setattr__(self, "bounds", plain_bounds(self.bounds))
+
+    def check_objective(self, objective: Objective) -> None:
+        """Refuse bounds that are not one pair an objective, and what the other schedule refuses.
+
+        Raises:
+            ArgumentError: naming what was given, and what it takes.
+        """
+        limits_of(self.bounds, objective, "CurveStopping")
+        self._trains.check_objective(objective)
 
     def resolve(self, budget: Budget) -> Self:
         """Fill in the budgets, the other schedule's too.
@@ -180,7 +196,8 @@ class CurveStopping(Scheduler):
         from lightning_tune.curves.noise import noise
 
         leader = history.group(history.rung(self.full_budget).ranked[0][1])
-        own, then = curves_of(history, [group, leader], full=self.full_budget, upto=step).costs
+        (limits,) = limits_of(self.bounds, history.objective, "CurveStopping")
+        own, then = curves_of(history, [group, leader], full=self.full_budget, upto=step, limits=limits).costs
         own, then = own[np.isfinite(own)], then[np.isfinite(then)]
         if not len(own) or not len(then):
             return False
@@ -207,15 +224,15 @@ class CurveStopping(Scheduler):
     ) -> Decision | None:
         """Return the stop of a group that hardly beats one of the front in any objective, or None."""
         best = np.array([costs for costs in front if costs is not None])
+        within = limits_of(self.bounds, history.objective, "CurveStopping")
+        targets = np.clip(best, *np.transpose(within)) - self.min_delta
         found = []
-        for objective in range(best.shape[1]):
-            curves = curves_of(history, [group], full=self.full_budget, objective=objective)
+        for objective, limits in enumerate(within):
+            curves = curves_of(history, [group], full=self.full_budget, objective=objective, limits=limits)
             if not curves.known.all():
                 return None
             found.append(curves.predicted(self.full_budget))
-        chances = np.stack(
-            [each.prob_better(best[:, place] - self.min_delta) for place, each in enumerate(found)], axis=1
-        )
+        chances = np.stack([each.prob_better(targets[:, place]) for place, each in enumerate(found)], axis=1)
         most = chances.max(axis=1)  # the best chance in any objective against each of the front
         worst = int(most.argmin())
         if most[worst] >= self.threshold:
@@ -231,19 +248,12 @@ class CurveStopping(Scheduler):
         chance: float,
     ) -> str:
         """Return a stop in words, in the user's own direction."""
-        low, middle, high = (
-            history.objective.values([float(each.quantile(q)[0]) for each in found])
-            for q in (0.05, 0.5, 0.95)
-        )
         by = f" by {self.min_delta:g}" if self.min_delta else ""
         where = " in any objective" if len(found) > 1 else ""
-        ranges = ", ".join(
-            f"{m:.4g} [{min(a, b):.4g}, {max(a, b):.4g}]" for m, a, b in zip(middle, low, high, strict=True)
-        )
         target = ", ".join(f"{value:g}" for value in history.objective.values(tuple(map(float, best))))
         return (
             f"at {self._budget.amount(step)}: {100 * chance:.2g}% chance to beat {target}{by}{where} at "
-            f"{self._budget.amount(self.full_budget)} (predicted {ranges})"
+            f"{self._budget.amount(self.full_budget)} (predicted {ends_in_words(found, history.objective)})"
         )
 
     # -- words

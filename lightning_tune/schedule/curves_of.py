@@ -2,25 +2,35 @@
 
 Reports need not come at whole epochs: a column is the least spacing at which any of the trials reports, in
 units of the budget. Values are costs, so that lower is better whatever the mode, and one rule serves every
-objective.
+objective. What a metric cannot leave (`bounds`) is given in the user's own direction, and turned into costs
+here.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from lightning_tune.core.encode import Encoding
 from lightning_tune.core.history import History
+from lightning_tune.core.objective import Objective
 from lightning_tune.core.trial import Group, Trial
+from lightning_tune.errors import ArgumentError
 
 if TYPE_CHECKING:
     from lightning_tune.curves.prediction import Prediction
 
 Array = npt.NDArray[np.float64]
+Pair: TypeAlias = tuple[float | None, float | None]
+"""(low, high) of a metric in the user's own direction, None for no bound."""
+Bounds: TypeAlias = Pair | Sequence[Pair | None] | None
+"""One pair, or with several objectives one for each."""
+Limits: TypeAlias = tuple[float, float]
+"""(low, high) of a cost, infinite where there is no bound."""
+UNLIMITED: Limits = (-math.inf, math.inf)
 Reports = tuple[list[float], list[float]]
 """Steps and costs of one trial, in the order they came."""
 MOST = 500
@@ -38,10 +48,12 @@ class Curves:
     Attributes:
         costs: (num_curves, num_columns), NaN where there is no finite report; column c is c + 1 spacings.
         spacing: of the columns, in units of the budget.
+        limits: (low, high), what the costs cannot leave, and do not.
     """
 
     costs: Array
     spacing: float
+    limits: Limits = UNLIMITED
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -50,27 +62,31 @@ class Curves:
 
     def only(self, rows: npt.NDArray[np.bool_]) -> "Curves":
         """Return some of the curves."""
-        return Curves(costs=self.costs[rows], spacing=self.spacing)
+        return replace(self, costs=self.costs[rows])
 
     def columns(self, budgets: npt.ArrayLike) -> Array:
         """Return where budgets lie, counted from 1 as `extrapolate` does, in fractions of columns."""
         return np.maximum(1.0, np.asarray(budgets, dtype=np.float64) / self.spacing)
 
-    def predicted(self, budgets: npt.ArrayLike, places: Array | None = None) -> "Prediction":
-        """Return what the costs will have come to at budgets.
+    def predicted(self, budgets: npt.ArrayLike) -> "Prediction":
+        """Return what the costs will have come to at budgets, each curve by itself.
 
         Args:
             budgets: one for all, (num_curves,), or (num_curves, num_at).
-            places: (num_curves, num_columns), configurations in the unit cube; given, curves teach each
-                other.
         """
         from lightning_tune.curves.posterior import extrapolate
 
-        return extrapolate(self.costs, at=self.columns(budgets), mode="min", configs=places)
+        return extrapolate(self.costs, at=self.columns(budgets), mode="min", bounds=self.limits)
 
 
 def curves_of(
-    history: History, groups: Sequence[Group], *, full: float, objective: int = 0, upto: float = math.inf
+    history: History,
+    groups: Sequence[Group],
+    *,
+    full: float,
+    objective: int = 0,
+    upto: float = math.inf,
+    limits: Limits = UNLIMITED,
 ) -> Curves:
     """Return the curves of groups, each the mean over its members where all of them have a report.
 
@@ -80,6 +96,7 @@ def curves_of(
         full: the full budget, finite; the grid has at most `MOST` columns up to there.
         objective: which of several.
         upto: a budget beyond which nothing is looked at; the report that reached it counts.
+        limits: what the costs cannot leave; one that does is moved to the nearer end.
 
     Example:
         >>> from lightning_tune.search import RandomSearch
@@ -95,8 +112,100 @@ def curves_of(
     spacing = _spacing([reports for each in members for reports in each], full)
     last = max((steps[-1] for each in members for steps, _ in each if steps), default=spacing)
     rows = [[_row(reports, spacing, _column(last, spacing)) for reports in each] for each in members]
-    costs = [np.mean(each, axis=0) for each in rows]  # NaN where a member has none
-    return Curves(costs=np.stack(costs) if costs else np.empty((0, 1)), spacing=spacing)
+    costs = [np.mean(np.clip(each, *limits), axis=0) for each in rows]  # NaN where a member has none
+    return Curves(
+        costs=np.stack(costs) if costs else np.empty((0, 1)),
+        spacing=spacing,
+        limits=limits,
+    )
+
+
+def plain_bounds(bounds: Any) -> Any:
+    """Return a user's bounds as tuples, which compare, hash and are recorded alike; None for none at all.
+
+    Raises:
+        ArgumentError: they are neither a pair that ascends, nor a list of such pairs.
+
+    Example:
+        >>> plain_bounds([0, 1]), plain_bounds([(0, math.inf), None]), plain_bounds((None, None))
+        ((0.0, 1.0), ((0.0, None), None), None)
+    """
+    given = bounds.tolist() if isinstance(bounds, np.ndarray) else bounds
+    if not isinstance(given, list | tuple) or not any(map(_is_pair, given)):
+        return plain_pair(given)
+    pairs = tuple(plain_pair(pair, f"bounds[{place}]") for place, pair in enumerate(given))
+    return None if pairs == (None,) * len(pairs) else pairs
+
+
+def plain_pair(bounds: Any, name: str = "bounds") -> Pair | None:
+    """Return a user's (low, high) as a tuple of floats, None for no bound; None where neither is one.
+
+    Args:
+        bounds: of one metric.
+        name: what an error calls it.
+
+    Raises:
+        ArgumentError: it is no such pair, or does not ascend.
+    """
+    if bounds is None:
+        return None
+    from lightning_tune.curves.bounds import limits
+
+    low, high = (end if math.isfinite(end) else None for end in limits(bounds, name))
+    return None if low is None and high is None else (low, high)
+
+
+def limits_of(bounds: Bounds, objective: Objective, owner: str) -> tuple[Limits, ...]:
+    """Return what each cost cannot leave: bounds in costs, the mirror image where higher is better.
+
+    Args:
+        bounds: as `plain_bounds` returns them; with a callable `score` those of the cost that it makes.
+        objective: what is monitored.
+        owner: what has the argument `bounds`, for the error.
+
+    Raises:
+        ArgumentError: there is not one pair an objective.
+
+    Example:
+        >>> limits_of((0.0, 1.0), Objective.of("val_acc", "max"), "CurveStopping")
+        ((-1.0, -0.0),)
+    """
+    number = 1 if objective.scalar else len(objective.monitor)
+    if bounds is None:
+        return (UNLIMITED,) * number
+    from lightning_tune.curves.bounds import limits
+
+    pairs: Sequence[Any] = bounds if any(map(_is_pair, bounds)) else (bounds,)
+    if len(pairs) != number:
+        names = ", ".join(objective.monitor)
+        one = "`score` makes one number" if callable(objective.score) else f"{names} is one objective"
+        takes = (
+            f"one pair (low, high), or None, as {one}"
+            if number == 1
+            else f"a list of {number} pairs (low, high), one for each of {names}, or None"
+        )
+        raise ArgumentError(f"`bounds` of {owner} must be {takes}; got {bounds!r}.")
+    ends = [limits(pair) for pair in pairs]
+    mirrored = zip(*(objective.values(each) for each in zip(*ends, strict=True)), strict=True)
+    return tuple((min(pair), max(pair)) for pair in mirrored)
+
+
+def ends_in_words(found: Sequence["Prediction"], objective: Objective) -> str:
+    """Return the median of one curve's end and its 90% interval, in the user's own direction.
+
+    Args:
+        found: of shape (1,) each, one an objective.
+        objective: what is monitored.
+    """
+    levels = zip(*(each.quantile((0.05, 0.5, 0.95))[0].tolist() for each in found), strict=True)
+    low, middle, high = (objective.values(each) for each in levels)
+    return ", ".join(
+        f"{m:.4g} [{min(a, b):.4g}, {max(a, b):.4g}]" for m, a, b in zip(middle, low, high, strict=True)
+    )
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple | np.ndarray)
 
 
 def unit_cube(encoding: Encoding, points: Array) -> Array:

@@ -38,8 +38,8 @@ def interval_of(schedule: Any, budget: Budget, high: float, default: float) -> f
         raise ArgumentError(f"`interval` of {name} must be a whole number of {budget.name}, got {own:g}.")
     if own >= high:
         raise ArgumentError(
-            f"`interval` of {name} must be below the largest budget, {budget.amount(high)}, or no two trials "
-            f"are ever compared; got {own:g}."
+            f"`interval` of {name} must be below the largest budget, {budget.amount(high)}, or nothing is "
+            f"decided before trials end there; got {own:g}."
         )
     return float(own)
 

@@ -7,13 +7,29 @@ paper's entropy, and nearer to DyHPO (Wistuba, Kadra & Grabocka, NeurIPS 2022) a
 Adriaensen, Mallik, Garibov, Bergman & Hutter, ICML 2024), which look at nearer horizons. Those were tried,
 too: a curve of which there is little yet is so uncertain that each trial gets its first few slices, whatever
 it promises.
+
+What a curve says by itself depends on nothing but its own reports, so it is remembered: after a slice only
+one curve is new. Each is predicted alone, whether it is remembered or not, so that both give the same to the
+last bit.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lightning_tune.schedule.curves_of import Array, Curves
+
+if TYPE_CHECKING:
+    from lightning_tune.curves.prediction import Prediction
+
+REMEMBERED = 1024
+"""Curves of which it is remembered what they say by themselves."""
+AT_ONCE = 600
+"""Parts of mixtures that are integrated at once: their nodes fit into a processor's cache."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -23,10 +39,12 @@ class Prospects:
     Attributes:
         worth: (num_curves,), the expected improvement a unit of the budget; 0 where nothing is left of it.
         chance: (num_curves,), the probability to beat the best at the full budget; 0 where nothing is left.
+        ends: (num_curves,), what the costs will have come to there.
     """
 
     worth: Array
     chance: Array
+    ends: "Prediction"
 
 
 def prospects(curves: Curves, places: Array, spent: Array, full: float, best: float) -> Prospects:
@@ -41,8 +59,64 @@ def prospects(curves: Curves, places: Array, spent: Array, full: float, best: fl
     """
     from lightning_tune.curves.improvement import expected_improvement
 
-    found = curves.predicted(full, places)
+    ends = together(curves, full, places)
     left = full - spent
-    ahead = left > 1e-9
-    gains = expected_improvement(found, best) / np.where(ahead, left, 1.0)
-    return Prospects(worth=np.where(ahead, gains, 0.0), chance=np.where(ahead, found.prob_better(best), 0.0))
+    target = float(np.clip(best, *curves.limits))
+    worth, chance = np.zeros((2, len(left)))
+    single = _has_one_part(ends)
+    for rows in (np.flatnonzero((left > 1e-9) & kind) for kind in (single, ~single)):
+        some = ends.rows(rows)
+        if single[rows].all():
+            some = replace(
+                some, weights=np.ones((len(rows), 1)), places=some.places[:, :1], scales=some.scales[:, :1]
+            )
+        at_once = max(1, AT_ONCE // some.places.shape[1])
+        for block in np.split(np.arange(len(rows)), range(at_once, len(rows), at_once)):
+            worth[rows[block]] = expected_improvement(some.rows(block), target) / left[rows[block]]
+        chance[rows] = some.prob_better(target)
+    return Prospects(worth=worth, chance=chance, ends=ends)
+
+
+def together(curves: Curves, budget: float, places: Array) -> "Prediction":
+    """Return what costs will have come to at a budget, (num_curves,), as `extrapolate` does with `configs`.
+
+    Args:
+        curves: of one sweep; one without a report is predicted from the others.
+        budget: the same for all.
+        places: (num_curves, num_columns), configurations in the unit cube.
+    """
+    from lightning_tune.curves.joint import shared
+
+    column = float(curves.columns(budget))
+    each = [alone(_reported(row).tobytes(), column) for row in curves.costs]
+    return replace(shared(_joined(each), places).at(0), bounds=curves.limits)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def alone(reports: bytes, column: float) -> "Prediction":
+    """Return what a curve says of a column by itself, (1, 1): costs as float64, NaN where there is none."""
+    from lightning_tune.curves.network import shipped
+    from lightning_tune.curves.posterior import HUGE, predict
+
+    costs = np.clip(np.frombuffer(reports), -HUGE, HUGE)
+    return predict(costs[None], np.array([[column]]), shipped())
+
+
+def _joined(each: Sequence["Prediction"]) -> "Prediction":
+    """Return predictions of one curve each as one, (num_curves, 1)."""
+    from lightning_tune.curves.prediction import ARRAYS
+
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in each]) for name in ARRAYS}
+    return replace(each[0], **arrays)
+
+
+def _reported(costs: Array) -> Array:
+    """Return a curve up to its last report: the grid is as wide as the longest."""
+    known = np.flatnonzero(np.isfinite(costs))
+    return costs[: known[-1] + 1 if len(known) else 0]
+
+
+def _has_one_part(found: "Prediction") -> npt.NDArray[np.bool_]:
+    """Return whose parts are all the same, as of curves without a report: one part stands for all."""
+    alike = (each == each[:, :1] for each in (found.places, found.scales))
+    return np.asarray(np.logical_and(*alike).all(axis=1))

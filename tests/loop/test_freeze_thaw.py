@@ -1,4 +1,6 @@
+import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -8,11 +10,12 @@ from lightning_tune.core.decision import Done, Resume, Start, Stop
 from lightning_tune.core.events import ConfigEnqueued
 from lightning_tune.core.rng import generator
 from lightning_tune.core.space import Choice, Float, Space
-from lightning_tune.errors import ArgumentError
+from lightning_tune.errors import ArgumentError, SweepExistsError
 from lightning_tune.loop.freeze_thaw import FreezeThaw
 from lightning_tune.loop.optimize import optimize
 from lightning_tune.loop.thawing import look
 from lightning_tune.schedule import Scheduler
+from lightning_tune.schedule.prospects import alone
 from lightning_tune.search import RandomSearch, Searcher
 from lightning_tune.search.gp.layout import layout_of
 from lightning_tune.store import MemoryStore
@@ -96,7 +99,10 @@ def test_whoever_promises_most_goes_on_or_something_new_that_promises_more():
                 number, budget = first.group.number, first.group.budget
                 assert [(job.group, job.budget) for job in jobs] == [(number, budget + 1)]
                 assert jobs[0].reason.startswith(f"frozen at {budget:g} epoch")
-                assert jobs[0].reason.endswith(f"chance to beat {history.best.score:g}")
+                low, middle, high = first.end.quantile([0.05, 0.5, 0.95])[0]
+                chance = f"{100 * first.chance:.2g}% chance to beat {history.best.score:g}"
+                end = f"{chance} (predicted {middle:.4g} [{low:.4g}, {high:.4g}])"
+                assert jobs[0].reason.endswith(end)
             kinds.append(type(jobs[0]))
             return jobs
 
@@ -253,6 +259,8 @@ def test_a_sweep_that_has_ended_is_done_and_says_what_it_costs():
         ({"threshold": 1.0}, "`threshold` must be a probability above 0 and below 1, got 1.0"),
         ({"max_paused": 0}, "`max_paused` must be an integer of at least 1, got 0"),
         ({"max_budget": 0}, "`max_budget` must be a number above 0"),
+        ({"bounds": (1, 0)}, "`bounds` must be ascending, got .1, 0."),
+        ({"bounds": [(0, 1)]}, "`bounds` must be .low, high., None for no bound, got"),
     ],
 )
 def test_bad_settings_are_refused(settings, sentence):
@@ -266,6 +274,11 @@ def test_bad_settings_are_refused(settings, sentence):
         ({}, Budget(grows="data", full=1.0), "FreezeThaw follows trials as they train on"),
         ({}, Budget(), "`max_budget` of FreezeThaw must be given"),
         ({"interval": 2.5}, Budget(full=9), "`interval` of FreezeThaw must be a whole number of epochs"),
+        (
+            {"interval": 50},
+            Budget(full=27),
+            "`interval` of FreezeThaw must be below the largest budget, 27 epochs, .*; got 50",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_the_budget_are_refused(settings, budget, sentence):
@@ -283,3 +296,76 @@ def test_several_objectives_are_refused_before_anything_trains():
             max_trials=3,
             max_budget=4,
         )
+
+
+def test_a_sweep_is_the_same_whatever_is_remembered(monkeypatch):
+    settings = {"max_trials": 6, "max_budget": 6, "seed": 5}
+    alone.cache_clear()
+    first, again = (story(swept(FreezeThaw(starts=4), **settings)) for _ in range(2))
+    monkeypatch.setattr("lightning_tune.schedule.prospects.alone", alone.__wrapped__)
+    assert first == again == story(swept(FreezeThaw(starts=4), **settings))
+
+
+def rising(config, step):
+    return 1.05 - learning(config, step)  # an accuracy that comes beyond 1 where training goes well
+
+
+def test_no_end_is_predicted_out_of_bounds_and_values_there_end_no_sweep():
+    ends = {}
+    for bounds in (None, (0, 1)):
+        told = []
+
+        class Told(FreezeThaw):
+            def next_jobs(self, history, count, more=math.inf, told=told):
+                jobs = super().next_jobs(history, count, more)
+                told += [job.reason for job in jobs if isinstance(job, Resume | Stop)]
+                return jobs
+
+        history = swept(Told(starts=4, bounds=bounds), curve=rising, mode="max", max_trials=8)
+        assert min(report.values[0] for trial in history for report in trial.reports) < 0
+        found = [re.search(r"\(predicted (\S+) \[(\S+), (\S+)\]\)", reason) for reason in told]
+        ends[bounds] = np.array([[float(number) for number in each.groups()] for each in found if each])
+        assert len(ends[bounds]) > 10
+    assert ends[None].max() > 1
+    assert ends[0, 1].min() >= 0
+    assert ends[0, 1].max() <= 1
+    assert (np.diff(ends[0, 1][:, [1, 0, 2]], axis=1) >= 0).all()
+
+
+def test_a_search_goes_on_with_the_bounds_it_had_and_no_others(tmp_path):
+    def curve(config):
+        for step in range(1, 5):
+            yield rising(config, step)
+
+    def again(bounds):
+        search = FreezeThaw(starts=4, bounds=bounds)
+        settings = {"mode": "max", "max_budget": 4, "store": tmp_path / "store.db", "name": "bounded"}
+        return optimize(curve, SPACE, search=search, max_trials=4, **settings)
+
+    assert len(again((0, 1)).trials) == len(again([0.0, 1.0]).trials) == 4
+    with pytest.raises(SweepExistsError, match="bounds"):
+        again(None)
+    record = resolved(bounds=(0, math.inf)).record()
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert record["bounds"] == [0.0, None]
+
+
+def test_bounds_of_a_score_that_is_made_are_those_of_the_cost():
+    def curve(config):
+        for step in range(1, 7):
+            yield learning(config, step), config["a"]
+
+    result = optimize(
+        curve,
+        SPACE,
+        mode=["max", "min"],
+        score=sum,
+        search=FreezeThaw(starts=4, bounds=(0, 3)),
+        max_trials=5,
+        max_budget=6,
+        seed=2,
+    )
+    reasons = [trial.reason for trial in result.trials if trial.state == "stopped"]
+    lows = [float(re.search(r"\[(\S+), ", reason).group(1)) for reason in reasons]
+    assert lows
+    assert min(lows) >= 0

@@ -10,7 +10,7 @@ from lightning_tune.core.rng import generator
 from lightning_tune.core.space import Choice, Float, Space
 from lightning_tune.loop.thawing import MOST_KNOWN, look, relevant
 from lightning_tune.schedule.curves_of import Curves
-from lightning_tune.schedule.prospects import prospects
+from lightning_tune.schedule.prospects import alone, prospects
 from lightning_tune.search.gp.layout import layout_of
 
 SPACE = Space({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
@@ -144,3 +144,37 @@ def test_higher_is_better_is_turned_round():
     mirrored, plain = seen(history_of(*trials, mode="max")), seen(history_of(*some_trials()))
     assert [each.group.number for each in mirrored.paused] == [each.group.number for each in plain.paused]
     assert mirrored.worth == pytest.approx(plain.worth)
+
+
+def test_a_paused_trial_has_its_predicted_end():
+    outlook = seen(history_of(*some_trials()))
+    best = min(min(curve) for _, curve, _ in some_trials() if curve)
+    for each in outlook.paused:
+        assert each.end.prob_better(best).tolist() == pytest.approx([each.chance])
+
+
+def test_limits_are_those_of_every_end():
+    plain = seen(history_of(*some_trials()))
+    layout, rng = layout_of(SPACE), generator(0, "test")
+    bounded = look(history_of(*some_trials()), layout, full=FULL, rng=rng, limits=(0.25, 0.9))
+    free, within = (
+        sorted(outlook.paused, key=lambda each: each.group.number) for outlook in (plain, bounded)
+    )
+    assert min(float(each.end.quantile(0.01)[0]) for each in free) < 0.25
+    for each in within:
+        assert 0.25 <= each.end.quantile(0.01)[0] < each.end.quantile(0.99)[0] <= 0.9
+    best = 1.0 * 6**-1.0 + 0.2  # of the second trial, at its sixth epoch
+    most = (best - 0.25) / np.array([FULL - each.group.members[0].step for each in within])
+    assert (np.array([each.worth for each in within]) <= most).all()
+
+
+def test_a_view_is_the_same_to_the_last_bit_whatever_is_remembered(monkeypatch):
+    alone.cache_clear()
+    views = [seen(history_of(*some_trials())) for _ in range(2)]
+    monkeypatch.setattr("lightning_tune.schedule.prospects.alone", alone.__wrapped__)
+    views.append(seen(history_of(*some_trials())))
+    for other in views[1:]:
+        assert (views[0].worth == other.worth).all()
+        assert [(each.group.number, each.worth, each.chance) for each in views[0].paused] == [
+            (each.group.number, each.worth, each.chance) for each in other.paused
+        ]

@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import math
 import pickle
 import re
@@ -17,9 +18,11 @@ from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Choice, Float, Space
 from lightning_tune.curves.noise import noise
 from lightning_tune.curves.posterior import extrapolate
-from lightning_tune.errors import ArgumentError
+from lightning_tune.errors import ArgumentError, SweepExistsError
+from lightning_tune.loop.optimize import optimize
 from lightning_tune.schedule import (
     ASHA,
+    ByPredictedEnd,
     CurveStopping,
     FullBudget,
     Hyperband,
@@ -442,3 +445,102 @@ def test_settings_that_do_not_fit_the_budget_are_refused(arguments, budget, sent
 def test_a_curve_of_numbers_that_say_nothing_stops_nobody():
     same = np.full(20, 0.5).tolist()
     assert judged(CurveStopping(), history_of(same, same[:9])).action == "continue"
+
+
+def accuracies(end, length=int(FULL)):
+    return [end - 0.6 / step for step in range(1, length + 1)]
+
+
+def test_bounds_are_those_of_the_prediction_in_either_mode():
+    """A curve that rises steadily is led far beyond 1 without them, and beats whatever the best is."""
+    best = [0.998 - 0.3 / step**2 for step in range(1, 21)]
+    tried = [0.5 + 0.15 * math.sqrt(step) for step in range(1, 8)]
+    free, within = (extrapolate([tried], at=FULL, mode="max", bounds=bounds) for bounds in (None, (0, 1)))
+    chances = [float(found.prob_better(best[-1])[0]) for found in (free, within)]
+    assert chances[1] < 0.5 * chances[0]
+    between = CurveStopping(threshold=sum(chances) / 2)
+    bounded = CurveStopping(threshold=sum(chances) / 2, bounds=(0, 1))
+    history = history_of(best, tried, mode="max")
+    assert judged(between, history).action == "continue"
+    decision = judged(bounded, history)
+    assert decision.action == "stop"
+    low, middle, high = (float(within.quantile(q)[0]) for q in (0.05, 0.5, 0.95))
+    assert decision.reason.endswith(f"(predicted {middle:.4g} [{low:.4g}, {high:.4g}])")
+    mirrored = history_of(*([1.0 - value for value in curve] for curve in (best, tried)))
+    assert judged(bounded, mirrored).action == "stop"
+    assert judged(between, mirrored).action == "continue"
+
+
+def test_values_that_are_reported_out_of_bounds_count_as_the_nearer_end():
+    curves = ([*accuracies(0.9, 19), 1.3], [0.5, 0.6, 0.61, 0.62, -0.4, 0.63, 0.635])
+    clipped = [np.clip(curve, 0.0, 1.0).tolist() for curve in curves]
+    schedule = CurveStopping(bounds=(0, 1), threshold=0.5)
+    found, wanted = (judged(schedule, history_of(*each, mode="max")) for each in (curves, clipped))
+    assert found.action == wanted.action == "stop"
+    assert found.reason == wanted.reason.replace("to beat 1 at", "to beat 1.3 at")
+
+
+def test_with_several_objectives_each_has_bounds_of_its_own():
+    def both(first, second, length=20):
+        return list(zip(accuracies(first, length), falling(second, length), strict=True))
+
+    modes = ["max", "min"]
+    history = history_of(both(0.95, 0.1), both(0.7, 2.0, 9), mode=modes)
+    schedule = CurveStopping(bounds=[(0, 1), (0, None)], threshold=0.5)
+    schedule.check_objective(history.objective)
+    reason = judged(schedule, history).reason
+    curves = np.array(both(0.7, 2.0, 9)).T
+    told = []
+    for curve, mode, bounds in zip(curves, modes, [(0, 1), (0, None)], strict=True):
+        found = extrapolate([curve], at=FULL, mode=mode, bounds=bounds)
+        low, middle, high = (float(found.quantile(q)[0]) for q in (0.05, 0.5, 0.95))
+        told.append(f"{middle:.4g} [{low:.4g}, {high:.4g}]")
+    assert reason.endswith(f"(predicted {', '.join(told)})")
+
+
+def test_bounds_that_do_not_fit_the_objectives_are_refused_the_inner_schedules_too():
+    two = Objective.of(["a", "b"])
+    wrong = "must be a list of 2 pairs .low, high., one for each of a, b, or None; got .0.0, 1.0."
+    with pytest.raises(ArgumentError, match=f"`bounds` of CurveStopping {wrong}"):
+        CurveStopping(bounds=(0, 1)).check_objective(two)
+    inner = ASHA(rank=ByPredictedEnd(at=20, bounds=(0, 1)))
+    with pytest.raises(ArgumentError, match=f"`bounds` of ByPredictedEnd {wrong}"):
+        CurveStopping(inner, bounds=[(0, 1), None]).check_objective(two)
+    for fits in (CurveStopping(bounds=(None, None)), CurveStopping(), CurveStopping(MedianStopping())):
+        fits.check_objective(two)
+
+
+def test_a_search_with_such_bounds_evaluates_nothing(tmp_path):
+    called = []
+    with pytest.raises(ArgumentError, match="`bounds` of CurveStopping must be one pair"):
+        optimize(
+            called.append,
+            SPACE,
+            schedule=CurveStopping(bounds=[(0, 1), (0, 1)]),
+            max_trials=3,
+            max_budget=4,
+        )
+    assert not called
+
+
+def test_a_search_goes_on_with_the_bounds_it_had_and_no_others(tmp_path):
+    def curve(config):
+        for step in range(1, 7):
+            yield learning(config, step)
+
+    def again(bounds):
+        settings = {"search": "random", "max_budget": 6, "store": tmp_path / "store.db", "name": "bounded"}
+        return optimize(curve, SPACE, schedule=CurveStopping(bounds=bounds), max_trials=3, **settings)
+
+    assert len(again((0, None)).trials) == len(again([0.0, math.inf]).trials) == 3
+    for other in (None, (0, 9)):
+        with pytest.raises(SweepExistsError, match="bounds"):
+            again(other)
+
+
+def test_settings_are_plain_json():
+    schedule = CurveStopping(Hyperband(), bounds=np.array([0.0, math.inf])).resolve(Budget(full=27))
+    assert schedule.record()["bounds"] == [0.0, None]
+    assert json.loads(json.dumps(schedule.record(), allow_nan=False)) == schedule.record()
+    with pytest.raises(ArgumentError, match="`bounds` must be ascending, got .1, 0."):
+        CurveStopping(bounds=(1, 0))

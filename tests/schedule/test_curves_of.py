@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -9,7 +10,18 @@ from lightning_tune.core.history import History
 from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Choice, Float, Int, Space
 from lightning_tune.curves.posterior import extrapolate
-from lightning_tune.schedule.curves_of import MOST, Curves, curves_of, unit_cube
+from lightning_tune.errors import ArgumentError
+from lightning_tune.schedule.curves_of import (
+    MOST,
+    UNLIMITED,
+    Curves,
+    curves_of,
+    ends_in_words,
+    limits_of,
+    plain_bounds,
+    plain_pair,
+    unit_cube,
+)
 
 
 def history_of(*groups, mode="min", repeats=1, legs=(20.0,)):
@@ -138,3 +150,108 @@ def test_the_cube_has_numbers_as_they_are_and_an_option_a_column():
 def test_a_space_of_constants_has_one_place():
     encoding = Encoding(Space({"depth": 3}))
     assert unit_cube(encoding, np.empty((4, 0))).tolist() == [[0.0]] * 4
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        (None, None),
+        ((0, 1), (0.0, 1.0)),
+        ([0, None], (0.0, None)),
+        ((-math.inf, np.float32(1)), (None, 1.0)),
+        ((None, None), None),
+        (np.array([0.0, math.inf]), (0.0, None)),
+        ([(0, 1), [0, None]], ((0.0, 1.0), (0.0, None))),
+        ([None, (0, 1)], (None, (0.0, 1.0))),
+        ([(None, None), None], None),
+        (np.array([[0, 1], [2, 3]]), ((0.0, 1.0), (2.0, 3.0))),
+    ],
+)
+def test_bounds_become_tuples_that_are_recorded_alike(given, plain):
+    found = plain_bounds(given)
+    assert found == plain
+    assert hash(found) == hash(plain)
+    assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(plain))
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ((1, 0), "`bounds` must be ascending, got .1, 0."),
+        ((0, 1, 2), "`bounds` must be .low, high., None for no bound, got .0, 1, 2."),
+        ("01", "`bounds` must be .low, high., None for no bound, got '01'"),
+        ((True, 1), "`bounds` must be .low, high."),
+        ((0, math.nan), "`bounds` must be .low, high."),
+        ([(0, 1), (1, 0)], r"`bounds\[1\]` must be ascending, got .1, 0."),
+        ([(0, 1), 3], r"`bounds\[1\]` must be .low, high., None for no bound, got 3"),
+    ],
+)
+def test_bounds_that_are_none_are_refused(given, sentence):
+    with pytest.raises(ArgumentError, match=sentence):
+        plain_bounds(given)
+
+
+def test_one_pair_is_no_list_of_them():
+    assert plain_pair((0, 1)) == (0.0, 1.0)
+    with pytest.raises(ArgumentError, match="`bounds` must be .low, high."):
+        plain_pair([(0, 1), (0, 1)])
+
+
+def test_limits_are_bounds_in_costs():
+    one = Objective.of("acc", "max")
+    assert limits_of((0.0, None), one, "Part") == ((-math.inf, 0.0),)
+    assert limits_of((0.2, 1.0), Objective.of("loss"), "Part") == ((0.2, 1.0),)
+    assert limits_of(((0.0, 1.0),), one, "Part") == ((-1.0, 0.0),)
+    several = Objective.of(["acc", "loss"], ["max", "min"])
+    assert limits_of(((0.0, 1.0), None), several, "Part") == ((-1.0, 0.0), UNLIMITED)
+    assert limits_of(None, several, "Part") == (UNLIMITED, UNLIMITED)
+    made = Objective.of(["acc", "loss"], ["max", "min"], score=sum)
+    assert limits_of((0.2, 1.0), made, "Part") == ((0.2, 1.0),)  # a cost already
+
+
+@pytest.mark.parametrize(
+    ("bounds", "modes", "score", "sentence"),
+    [
+        ((0.0, 1.0), ["max", "min"], "best", "must be a list of 2 pairs .*, one for each of v0, v1, or None"),
+        (((0.0, 1.0),) * 3, ["max", "min"], "best", "must be a list of 2 pairs .*"),
+        (((0.0, 1.0),) * 2, ["max"], "best", "must be one pair .low, high., or None, as v0 is one objective"),
+        (
+            ((0.0, 1.0),) * 2,
+            ["max", "min"],
+            sum,
+            "must be one pair .low, high., or None, as `score` makes one number",
+        ),
+    ],
+)
+def test_another_number_of_pairs_than_of_objectives_is_refused(bounds, modes, score, sentence):
+    objective = Objective.of([f"v{place}" for place in range(len(modes))], modes, score)
+    with pytest.raises(ArgumentError, match=f"`bounds` of Part {sentence}; got .*0.0, 1.0"):
+        limits_of(bounds, objective, "Part")
+
+
+def test_a_cost_beyond_its_limits_is_moved_to_the_nearer_end():
+    history = history_of([{1.0: -0.2, 2.0: 0.5, 3.0: 1.2, 4.0: math.nan}], mode="max")
+    found = curves_of(history, history.groups, full=20.0, limits=(-1.0, 0.0))
+    assert same(found.costs, [[0.0, -0.5, -1.0, math.nan]])
+    assert found.only(found.known).limits == (-1.0, 0.0)
+    members = history_of([{1.0: 1.5}, {1.0: 0.5}], repeats=2)
+    assert same(costs(members, limits=(0.0, 1.0))[0], [[0.75]])
+
+
+def test_predictions_keep_to_the_limits():
+    curve = [[-0.7, -0.88, -0.93, -0.95, -0.96]]
+    found = Curves(costs=np.array(curve), spacing=1.0, limits=(-1.0, 0.0)).predicted(50.0)
+    there = extrapolate([[-value for value in curve[0]]], at=50, mode="max", bounds=(0, 1))
+    assert -found.quantile(0.05) == pytest.approx(there.quantile(0.95))
+    free = Curves(costs=np.array(curve), spacing=1.0).predicted(50.0)
+    assert free.quantile(0.01)[0] < -1.0 <= found.quantile(0.01)[0]
+
+
+def test_ends_are_told_in_the_users_own_direction():
+    rising = [[0.5, 0.7, 0.78, 0.82, 0.85]]
+    there = extrapolate(rising, at=20, mode="max")
+    low, middle, high = (float(there.quantile(q)[0]) for q in (0.05, 0.5, 0.95))
+    found = Curves(costs=-np.array(rising), spacing=1.0).predicted(20.0)
+    assert ends_in_words([found], Objective.of("acc", "max")) == f"{middle:.4g} [{low:.4g}, {high:.4g}]"
+    both = ends_in_words([found, found], Objective.of(["acc", "loss"], ["max", "min"]))
+    assert both == f"{middle:.4g} [{low:.4g}, {high:.4g}], {-middle:.4g} [{-high:.4g}, {-low:.4g}]"

@@ -13,7 +13,17 @@ from lightning_tune.core.objective import Objective
 from lightning_tune.core.space import Choice, Float, Space
 from lightning_tune.curves.posterior import extrapolate
 from lightning_tune.errors import ArgumentError
-from lightning_tune.schedule import ASHA, ByPredictedEnd, Hyperband, Scheduler, SuccessiveHalving
+from lightning_tune.loop.optimize import optimize
+from lightning_tune.schedule import (
+    ASHA,
+    ByPredictedEnd,
+    CurveStopping,
+    Hyperband,
+    MedianStopping,
+    Scheduler,
+    SuccessiveHalving,
+)
+from lightning_tune.schedule.predicted import check_ends
 from lightning_tune.schedule.ranking import check_rank, name_of
 from lightning_tune.search import GridSearch, RandomSearch
 from lightning_tune.testing.functions import run_function
@@ -137,7 +147,7 @@ def test_it_is_an_order_with_a_name_and_travels():
     assert again == rank
     assert hash(again) == hash(rank)
     assert name_of(again) == name_of(rank)
-    assert Hyperband(rank=rank).describe()["rank"] == {"name": "ByPredictedEnd", "at": 27}
+    assert Hyperband(rank=rank).describe()["rank"] == {"name": "ByPredictedEnd", "at": 27, "bounds": None}
     records = [Hyperband(rank=ByPredictedEnd(at=at)).resolve(Budget(full=27)).record() for at in (27, 9)]
     assert records[0] != records[1]
 
@@ -166,3 +176,89 @@ def test_repeats_are_ranked_by_their_mean():
     assert {group.config["x"] for group in completed} == set(
         sorted(g.config["x"] for g in history.groups)[:2]
     )
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_bounds_are_those_of_the_predictions_and_change_the_order(mode):
+    """A high accuracy that still rises is led beyond 1 without them, and is put before the steadier one."""
+    steps = np.arange(1.0, 5.0)
+    curves = [1.0 - 0.4 * 0.75**steps, 0.985 - 0.2 * 0.2**steps, 0.97 - 0.3 * 0.5**steps]
+    curves = curves if mode == "max" else [1.0 - curve for curve in curves]
+    history = history_of(*(curve.tolist() for curve in curves), mode=mode)
+    orders = []
+    for bounds in (None, (0, 1), (0.9, 1) if mode == "max" else (0, 0.1)):
+        clipped = np.clip(curves, *(bounds or (None, None))) if bounds else np.array(curves)
+        found = extrapolate(clipped, at=60, mode=mode, bounds=bounds).quantile(0.5)
+        wanted = sorted(range(3), key=lambda row, found=found: found[row], reverse=mode == "max")
+        rank = ByPredictedEnd(at=60, bounds=bounds)
+        assert rank(history, 4.0, history.groups) == wanted
+        orders.append(wanted)
+    assert len({tuple(order) for order in orders}) > 1
+
+
+def test_values_out_of_bounds_do_not_end_a_sweep():
+    def curve(config, step):
+        return 2.0 * config["x"] - 1.0 / step  # from below 0 to above 1
+
+    history = run_function(
+        {"x": Float(0.0, 1.0)},
+        RandomSearch(),
+        curve,
+        mode="max",
+        max_trials=8,
+        max_budget=8,
+        schedule=SuccessiveHalving(8, 2, 2, rank=ByPredictedEnd(at=8, bounds=(0, 1))),
+    )
+    assert min(report.values[0] for trial in history for report in trial.reports) < 0
+    assert max(report.values[0] for trial in history for report in trial.reports) > 1
+    assert [trial.state for trial in history].count("completed") == 2
+
+
+def test_bounds_are_part_of_its_name():
+    rank = ByPredictedEnd(at=27, bounds=[0, 1])
+    check_rank(rank)
+    assert name_of(rank).endswith("ByPredictedEnd(at=27, bounds=(0.0, 1.0))")
+    assert pickle.loads(pickle.dumps(rank)) == rank == ByPredictedEnd(at=27, bounds=(0.0, 1.0))
+    assert hash(rank) == hash(ByPredictedEnd(at=27, bounds=(0, 1)))
+    described = Hyperband(rank=rank).describe()["rank"]
+    assert described == {"name": "ByPredictedEnd", "at": 27, "bounds": [0.0, 1.0]}
+    with pytest.raises(ArgumentError, match="`bounds` must be ascending"):
+        ByPredictedEnd(at=27, bounds=(1, 0))
+
+
+@pytest.mark.parametrize("schedule", [ASHA, Hyperband, SuccessiveHalving])
+def test_bounds_that_do_not_fit_the_objectives_are_refused(schedule):
+    bounded = schedule(rank=ByPredictedEnd(at=27, bounds=(0, 1)))
+    bounded.check_objective(Objective.of("value"))
+    with pytest.raises(ArgumentError, match="`bounds` of ByPredictedEnd must be a list of 2 pairs"):
+        bounded.check_objective(Objective.of(["a", "b"]))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "name"),
+    [
+        (ASHA(rank=ByPredictedEnd(at=9)), "ASHA"),
+        (Hyperband(rank=ByPredictedEnd(at=9)), "Hyperband"),
+        (SuccessiveHalving(27, 1, 3, rank=ByPredictedEnd(at=9)), "SuccessiveHalving"),
+        (CurveStopping(Hyperband(rank=ByPredictedEnd(at=9))), "Hyperband"),
+    ],
+)
+def test_an_end_before_the_schedules_own_is_refused_before_anything_is_evaluated(schedule, name):
+    called = []
+    sentence = f"`at` of ByPredictedEnd must be at least the largest budget of {name}, 27, .*; got 9"
+    with pytest.raises(ArgumentError, match=sentence):
+        optimize(called.append, {"x": Float(0, 1)}, schedule=schedule, max_trials=3, max_budget=27)
+    assert not called
+
+
+def test_an_end_at_the_schedules_own_or_beyond_is_no_error():
+    for at in (27, 100):
+        for schedule in (
+            ASHA(rank=ByPredictedEnd(at=at)),
+            CurveStopping(Hyperband(rank=ByPredictedEnd(at=at))),
+        ):
+            check_ends(schedule.resolve(Budget(full=27)))
+    check_ends(
+        SuccessiveHalving(4, 3, 3, rank=ByPredictedEnd(at=9)).resolve(Budget(full=27))
+    )  # rungs at 3, 9
+    check_ends(MedianStopping().resolve(Budget(full=27)))

@@ -7,6 +7,7 @@ from typing import Any
 from lightning_tune.callbacks.outlook import Rule
 from lightning_tune.core.checks import whole, whole_or_none
 from lightning_tune.core.objective import Objective
+from lightning_tune.curves.bounds import limits
 from lightning_tune.errors import ArgumentError
 from lightning_tune.schedule.settings import is_number
 
@@ -87,6 +88,6 @@ def _check_target(target: Any, rule: Rule) -> None:
         return
     if not is_number(target):
         raise ArgumentError(f"`target` must be a finite number or None, got {target!r}.")
-    low, high = rule.bounds or (None, None)
-    if (low is not None and target < low) or (high is not None and target > high):
+    low, high = limits(rule.bounds)
+    if not low <= target <= high:
         raise ArgumentError(f"`target` must lie within `bounds`, {rule.bounds!r}, got {target!r}.")

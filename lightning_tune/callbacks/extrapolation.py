@@ -20,6 +20,7 @@ from lightning_tune.callbacks.missing import never_logged
 from lightning_tune.callbacks.outlook import Outlook, Rule
 from lightning_tune.callbacks.pause import may_end, stop_training
 from lightning_tune.callbacks.ranks import on_rank_zero
+from lightning_tune.callbacks.shown import call_of
 from lightning_tune.core.objective import Objective
 from lightning_tune.errors import ArgumentError
 
@@ -33,8 +34,9 @@ class CurveExtrapolationStopping(CallbackOfBoth):
 
     Each epoch logs `tune/predicted_final` (the median of the value at the end), `tune/predicted_final_low`
     and `tune/predicted_final_high` (a 90% interval), and `tune/p_beats_best` (the probability that the target
-    is beaten; 1 where there is none yet). A checkpoint remembers the curve: a fit that is resumed with
-    `ckpt_path` goes on as if it had never ended, and trains no further if it had been stopped.
+    is beaten; 1 where there is none yet; 1 or 0 in the last epoch, which tells). A checkpoint remembers the
+    curve: a fit that is resumed with `ckpt_path` goes on as if it had never ended, and trains no further if
+    it had been stopped.
 
     The monitor may be logged in validation, or in training with `on_epoch=True`; of several validations in an
     epoch the last counts. One that is logged in the module's own `on_train_epoch_end` is judged an epoch
@@ -63,7 +65,7 @@ class CurveExtrapolationStopping(CallbackOfBoth):
         verbose: tell of every check; a stop is told always.
 
     Attributes:
-        stopped_epoch: in which it was stopped, counted from 0 as EarlyStopping does; 0 if it was not.
+        stopped_epoch: in which it was stopped, counted from 0; 0 also if it was not (`reason` tells).
         reason: why, in words; "" if it was not.
 
     Raises:
@@ -106,11 +108,8 @@ class CurveExtrapolationStopping(CallbackOfBoth):
         check_meeting(store, sweep)
         objective = Objective.of(monitor, mode)
         rule = Rule(mode=mode, threshold=threshold, min_delta=min_delta, cost_aware=cost_aware, bounds=bounds)
-        self.monitor = monitor
-        self.mode = mode
-        self.target = target
-        self.sweep = sweep
-        self.verbose = verbose
+        self.monitor, self.mode, self.target = monitor, mode, target
+        self.sweep, self.verbose = sweep, verbose
         self._checks = Checks(
             objective=objective,
             rule=rule,
@@ -130,12 +129,13 @@ class CurveExtrapolationStopping(CallbackOfBoth):
         """Begin a run with nothing known."""
         self.stopped_epoch = 0
         self.reason = ""
-        self._active = False
-        self._trained = False
-        self._epochs = 0
+        self._active, self._trained, self._epochs = False, False, 0
         self._logged: dict[str, float] = {}
         self._watch = Watch([self.monitor])
         self._sight = Foresight(self._checks)
+
+    def __repr__(self) -> str:
+        return call_of(self, self._checks, self._checks.rule, self._member)
 
     @property
     def state_key(self) -> str:

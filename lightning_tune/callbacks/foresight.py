@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lightning_tune.callbacks.checks import Checks
-from lightning_tune.callbacks.outlook import Outlook, View
+from lightning_tune.callbacks.outlook import Arrival, Outlook, View
 from lightning_tune.callbacks.shared_run import SharedRun, best_of_others
 from lightning_tune.core.decision import CONTINUE, Decision
 from lightning_tune.core.events import JSON, Reported
@@ -50,7 +50,7 @@ class Foresight:
         self.curve: dict[int, float] = {}
         self.failures = 0
         self._judged = 0
-        self._view: View | None = None
+        self._view: View | Arrival | None = None
         self._may_stop = False
 
     @property

@@ -19,8 +19,9 @@ from lightning_tune.callbacks.member import Member, ending
 from lightning_tune.callbacks.missing import check_validations, never_logged
 from lightning_tune.callbacks.pause import stop_training
 from lightning_tune.callbacks.ranks import on_rank_zero
-from lightning_tune.callbacks.shared_run import Entry, SharedRun
+from lightning_tune.callbacks.shared_run import Entry
 from lightning_tune.callbacks.shared_sweep import schedule_for
+from lightning_tune.callbacks.shown import call_of
 from lightning_tune.core.checks import sweep_name, whole
 from lightning_tune.core.decision import Decision
 from lightning_tune.core.objective import Objective
@@ -57,6 +58,10 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
         raise_on_prune: raise `TrialPrunedError` at the end of a fit that was stopped, when checkpoints are
             written, for objective functions of other libraries.
         verbose: say which trial this is, and tell of the rungs that it passes; a stop is told always.
+
+    Attributes:
+        stopped_epoch: in which it was stopped, counted from 0; 0 also if it was not (`reason` tells).
+        reason: why, in words; "" if it was not.
 
     Raises:
         ArgumentError: an argument that cannot be used. At the start of a fit also: a `max_epochs` that the
@@ -123,7 +128,10 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
         self._last = math.inf
         self._epochs = 0.0
         self._trained = False
-        self._stop: str | None = None
+        self.stopped_epoch, self.reason = 0, ""
+
+    def __repr__(self) -> str:
+        return call_of(self)
 
     # -- what a checkpoint holds
 
@@ -146,8 +154,9 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Note the Trainer's epochs before another callback (weight averaging) adds one of its own."""
         self._member.renew(trainer, stage)
-        self._forget()
-        self._last = math.inf if trainer.max_epochs in (None, -1) else float(trainer.max_epochs)
+        if stage == "fit":
+            self._forget()
+            self._last = math.inf if trainer.max_epochs in (None, -1) else float(trainer.max_epochs)
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Register the run, or go on with the trial of the checkpoint."""
@@ -157,12 +166,12 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
         budget = max(self._schedule.full_budget, 0.0 if math.isinf(self._last) else self._last)
         entry = self._member.join(trainer, pl_module, self._schedule, budget)
         self._active = True
-        self._stop = entry.stopped
+        self.reason = entry.stopped or ""
         self._greet(entry)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Train no further if the trial had been stopped."""
-        if self._stop is not None:
+        if self.reason:
             stop_training(trainer)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
@@ -184,7 +193,8 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
         self._report(trainer, "train_epoch", self._epochs)
         rung = sum(level <= self._epochs for level in self._schedule.levels)
         pl_module.log(self._logged_as(trainer), float(rung), sync_dist=trainer.world_size > 1)
-        if self._stop is not None:
+        if self.reason:
+            self.stopped_epoch = trainer.current_epoch
             stop_training(trainer)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
@@ -206,8 +216,8 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
             return
         self._end(trainer)  # of a fit that had nothing to train, where `on_train_end` is not called
         self._close()
-        if self._stop is not None and self.raise_on_prune:
-            raise TrialPrunedError(self._stop)
+        if self.reason and self.raise_on_prune:
+            raise TrialPrunedError(self.reason)
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Let go of the store."""
@@ -239,7 +249,8 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
             return
 
         def report() -> Decision | None:
-            return None if self._run is None else self._run.report(epochs, metrics[self.monitor], metrics)
+            run = self._member.run
+            return None if run is None else run.report(epochs, metrics[self.monitor], metrics)
 
         decision = on_rank_zero(trainer, report)
         if decision is not None:
@@ -263,20 +274,16 @@ class SuccessiveHalvingPruner(CallbackOfBoth):
         stops = decision.action == "stop"
         if decision.reason and (stops or self.verbose):
             self._say(f"{self._member.name}, {decision.reason}{'; it ends with this epoch' if stops else ''}")
-        if stops and self._stop is None:
-            self._stop = decision.reason
+        if stops and not self.reason:
+            self.reason = decision.reason
 
     def _end(self, trainer: Any) -> None:
         otherwise = ending(trainer, self._trained, self._epochs, self._last)
-        self._member.end(trainer, self._epochs, self._stop, otherwise)
+        self._member.end(trainer, self._epochs, self.reason or None, otherwise)
 
     def _close(self) -> None:
         self._active = False
         self._member.close()
-
-    @property
-    def _run(self) -> SharedRun | None:
-        return self._member.run
 
     def _logged_as(self, trainer: Any) -> str:
         """Return `tune/rung`, with the sweep's name where a Trainer has several of these."""

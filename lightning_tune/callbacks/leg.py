@@ -45,7 +45,9 @@ class Leg:
         progress: counts it.
         scored: the weights that were validated, where they are not the module's own afterwards.
         saved: the checkpoint that this fit ended with.
+        whole: whether the user's callbacks that stop runs are left out.
         ended_by: the callback that ended training early, if it was one of the user's.
+        ended_why: its reason, in words, if it has one.
         fault: an error of the coordinator (a full disk, say), which ends the sweep and not only the trial.
     """
 
@@ -69,7 +71,9 @@ class Leg:
     step: float = 0.0
     scored: dict[str, Any] | None = None
     saved: CheckpointRef | None = None
+    whole: bool = False
     ended_by: str = ""
+    ended_why: str = ""
     fault: BaseException | None = None
     progress: Progress = field(init=False)
 

@@ -138,14 +138,6 @@ def validates(trainer: Any) -> bool:
     return bool(trainer.enable_validation) and (batches == [] or bool(torch.as_tensor(batches).sum()))
 
 
-def ended_by(trainer: Any, epochs: float) -> str:
-    """Return who ended training after so many epochs: a callback that says so as EarlyStopping does."""
-    for callback in trainer.callbacks:
-        if getattr(callback, "stopped_epoch", 0) == epochs - 1 > 0:
-            return type(callback).__name__
-    return "its Trainer"
-
-
 def _logged(trainer: Any) -> Iterator[tuple[Any, Any]]:
     """Yield all that was ever logged in this fit, in training and in validation, with where it is kept."""
     loop = trainer.fit_loop.epoch_loop

@@ -12,10 +12,10 @@ import torch
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from lightning_tune.callbacks.hparams import config_of
-from lightning_tune.callbacks.measuring import ended_by
 from lightning_tune.callbacks.ranks import on_rank_zero
 from lightning_tune.callbacks.shared_run import Entry, Judge, SharedRun
 from lightning_tune.callbacks.shared_sweep import join_sweep, store_place
+from lightning_tune.callbacks.stopper import early_end, early_stop
 from lightning_tune.core.checks import sweep_name
 from lightning_tune.core.objective import Objective
 from lightning_tune.errors import ArgumentError, TuneError
@@ -167,7 +167,8 @@ def ending(trainer: Any, trained: bool, epochs: float, last: float) -> str:
         return "there was nothing left to train"
     if math.isinf(last) or epochs >= last:
         return f"trained {epochs:g} epochs"
-    return f"{ended_by(trainer, epochs)} ended it at epoch {epochs:g} of {last:g}"
+    who, why = early_stop(trainer, epochs)
+    return early_end(who, f"epoch {epochs:g} of {last:g}", why)
 
 
 def _record_exception(run: SharedRun, epochs: float, exception: BaseException) -> None:

@@ -10,19 +10,18 @@ the two likewise).
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lightning_tune.core.objective import Mode
+from lightning_tune.curves.bounds import Bounds, limits
 from lightning_tune.curves.improvement import expected_improvement
 from lightning_tune.curves.posterior import extrapolate
 from lightning_tune.curves.prediction import Prediction
 from lightning_tune.errors import ArgumentError
 from lightning_tune.schedule.settings import is_number
 
-Bounds = tuple[float | None, float | None]
 NUM_HORIZONS = 10
 """At most so many later epochs are weighed, nearer ones more closely."""
 LEVELS = (0.05, 0.5, 0.95)
@@ -62,24 +61,27 @@ class Rule:
                 "`min_delta` must be above 0 with `cost_aware=True`, got 0: it is the improvement that a "
                 "whole training must bring to be worth its cost."
             )
-        _check_bounds(self.bounds)
+        limits(self.bounds)
 
-    def look(self, curve: Mapping[int, float], end: int) -> "View":
-        """Predict what a curve comes to.
+    def look(self, curve: Mapping[int, float], end: int) -> "View | Arrival":
+        """Predict what a curve comes to; at its end that is its last value, and nothing is predicted.
 
         Args:
-            curve: values by epoch, counted from 1; those that are not finite are no reports. One is finite.
+            curve: values by epoch, counted from 1; those that are not finite are no reports. One is finite,
+                and that of the last epoch if it is there.
             end: the last epoch, at or after the newest.
 
         Raises:
             ArgumentError: a value is out of bounds.
         """
         epoch = max(curve)
+        if epoch == end:
+            return Arrival(rule=self, epoch=epoch, value=curve[epoch])
         values = np.full((1, epoch), np.nan)
         for step, value in curve.items():
             values[0, step - 1] = value if math.isfinite(value) else math.nan
         later = end - epoch
-        steps = np.geomspace(1.0, later, NUM_HORIZONS) if self.cost_aware and later else np.array([later])
+        steps = np.geomspace(1.0, later, NUM_HORIZONS) if self.cost_aware else np.array([later])
         horizons = epoch + np.unique(steps.round())
         prediction = extrapolate(values, at=horizons[None], mode=self.mode, bounds=self.bounds)
         low, median, high = prediction.at(-1).quantile(LEVELS)[0]
@@ -93,6 +95,16 @@ class Rule:
             high=float(high),
         )
 
+    def goal(self, target: float) -> float:
+        """Return what must be passed to beat a target; with costs counted that is the target itself."""
+        delta = 0.0 if self.cost_aware else self.min_delta
+        return target + delta if self.mode == "max" else target - delta
+
+    def shown(self, named: str, target: float) -> str:
+        """Return in words what is to be beaten, and by how much."""
+        delta = "" if self.cost_aware or not self.min_delta else f" by {self.min_delta:g} or more"
+        return f"{named}{target:.4g}{delta}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outlook:
@@ -102,7 +114,8 @@ class Outlook:
         predicted: the median of the value at the end.
         low: that which it exceeds with a probability of 95%.
         high: that which it exceeds with a probability of 5%.
-        chance: the probability that it beats the target; 1 where there is none.
+        chance: the probability that it beats the target; 1 where there is none. At the end 1 or 0: it did
+            or it did not.
         hopeless: whether the run is not worth training on.
         reason: all that in words.
     """
@@ -157,11 +170,11 @@ class View:
         chance, hopeless, told = 1.0, False, "nothing to beat yet"
         if target is not None:
             chance = self._chance(target)
-            shown = f"{named}{target:.4g}"
+            shown = self.rule.shown(named, target)
             if self.rule.cost_aware:
                 hopeless, told = self._weigh(target, shown)
             else:
-                hopeless, told = chance < self.rule.threshold, f"{_percent(chance)} {self._goal(shown)}"
+                hopeless, told = chance < self.rule.threshold, f"{_percent(chance)} to beat {shown}"
         return Outlook(
             predicted=self.predicted,
             low=self.low,
@@ -176,9 +189,7 @@ class View:
         return int(self.horizons[-1])
 
     def _chance(self, target: float) -> float:
-        delta = 0.0 if self.rule.cost_aware else self.rule.min_delta
-        goal = target + delta if self.rule.mode == "max" else target - delta
-        return float(self.prediction.at(-1).prob_better(goal)[0])
+        return float(self.prediction.at(-1).prob_better(self.rule.goal(target))[0])
 
     def _weigh(self, target: float, shown: str) -> tuple[bool, str]:
         """Return whether no later epoch is worth its cost, and the one that is the most, in words."""
@@ -191,15 +202,47 @@ class View:
         )
         return bool((gains < costs).all()), told
 
-    def _goal(self, shown: str) -> str:
-        delta = self.rule.min_delta
-        return f"to beat {shown} by {delta:g} or more" if delta else f"to beat {shown}"
-
     @property
     def _interval(self) -> str:
         places = _decimals(self.high - self.low)
         low, middle, high = (f"{value:.{places}f}" for value in (self.low, self.predicted, self.high))
         return f"predicted {middle} [{low}, {high}]"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """A curve that has come to its end, where nothing is left to predict.
+
+    Attributes:
+        rule: when a run is hopeless; this one is not, for it has nothing left to train.
+        epoch: the last.
+        value: its value.
+    """
+
+    rule: Rule
+    epoch: int
+    value: float
+
+    def against(self, target: float | None, named: str = "") -> Outlook:
+        """Return whether a target was beaten.
+
+        Args:
+            target: a value; None where there is nothing to beat yet.
+            named: what it is, in words that go before it.
+        """
+        beaten, told = True, "nothing to beat yet"
+        if target is not None:
+            goal = self.rule.goal(target)
+            beaten = self.value > goal if self.rule.mode == "max" else self.value < goal
+            told = f"{'beats' if beaten else 'does not beat'} {self.rule.shown(named, target)}"
+        return Outlook(
+            predicted=self.value,
+            low=self.value,
+            high=self.value,
+            chance=float(beaten),
+            hopeless=False,
+            reason=f"epoch {self.epoch}: {told} at the end ({self.value:.4g})",
+        )
 
 
 def _percent(chance: float) -> str:
@@ -213,13 +256,3 @@ def _decimals(width: float) -> int:
     if not 0.0 < width < math.inf:
         return 4
     return min(max(1 - math.floor(math.log10(width)), 0), 9)
-
-
-def _check_bounds(bounds: Any) -> None:
-    if bounds is None:
-        return
-    pair = tuple(bounds) if isinstance(bounds, tuple | list) else ()
-    if len(pair) != 2 or not all(end is None or is_number(end) for end in pair):
-        raise ArgumentError(f"`bounds` must be (low, high), None for no bound, got {bounds!r}.")
-    if None not in pair and not pair[0] < pair[1]:
-        raise ArgumentError(f"`bounds` must be ascending, got {bounds!r}.")

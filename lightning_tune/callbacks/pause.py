@@ -17,6 +17,7 @@ from typing import Any
 from lightning_tune.callbacks.inherit import OwnSettings
 from lightning_tune.callbacks.leg import Leg
 from lightning_tune.callbacks.random_state import capture, restore
+from lightning_tune.callbacks.stopper import early_stop, stops_runs
 from lightning_tune.errors import ArgumentError
 
 _STATE = "lightning_tune_pause"
@@ -45,8 +46,13 @@ class PauseHooks:
         self._optimizer_states: list[dict[str, Any]] = []
 
     def setup(self, trainer: Any, module: Any, stage: str) -> None:
-        """Remember the number of epochs before a callback (weight averaging) adds one of its own."""
+        """Remember the number of epochs before a callback (weight averaging) adds one of its own.
+
+        The module's callbacks are among the Trainer's by now: those that stop runs are left out here.
+        """
         self.leg.progress.max_epochs = trainer.max_epochs
+        if self.leg.whole:
+            trainer.callbacks = [entry for entry in trainer.callbacks if not stops_runs(entry)]
 
     def on_load_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
         """Keep the random states for the first epoch's start, and go on counting.
@@ -127,7 +133,7 @@ class PauseHooks:
     def on_train_end(self, trainer: Any, module: Any) -> None:
         """Write the checkpoint that the trial trains on from."""
         leg = self.leg
-        leg.ended_by = self._early_stopper(trainer)
+        leg.ended_by, leg.ended_why = early_stop(trainer, trainer.current_epoch)
         if leg.ending in ("pause", "save") and self._ended_otherwise(trainer):
             leg.ending, leg.reason = None, ""
         if leg.ending in ("pause", "save"):
@@ -142,15 +148,6 @@ class PauseHooks:
     def _ended_otherwise(self, trainer: Any) -> bool:
         """Whether training would have ended here anyway: its last epoch, or somebody else's early stop."""
         return self._others_stopped or self.leg.progress.is_last(trainer.current_epoch)
-
-    @staticmethod
-    def _early_stopper(trainer: Any) -> str:
-        """Return the callback that stopped training in this epoch, if it says so as EarlyStopping does."""
-        for callback in trainer.callbacks:
-            stopped = getattr(callback, "stopped_epoch", 0)
-            if stopped and stopped == trainer.current_epoch - 1:
-                return type(callback).__name__
-        return ""
 
     def _size(self, batch: Any) -> int:
         """Return how many samples a batch holds, as Lightning tells it.

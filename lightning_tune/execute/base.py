@@ -71,7 +71,8 @@ class LegEnd:
     `kind` is "paused" (a checkpoint is in place), "stopped" (a decision ended it), "completed" (the Trainer
     was done), "diverged", "out_of_memory", "exception" (the user's code raised), "unmonitored" (it trained,
     but the monitor was never logged), or "interrupted" (cut short, nothing saved). `error` is the traceback,
-    and `exception` the exception itself where it is at hand.
+    and `exception` the exception itself where it is at hand. `early` tells whether a callback, or the module,
+    ended a leg that is "completed" before its budget and before the Trainer's last epoch.
     """
 
     trial: int
@@ -90,6 +91,7 @@ class LegEnd:
     reason: str
     error: str = ""
     exception: BaseException | None = None
+    early: bool = False
 
 
 class Channel(Protocol):

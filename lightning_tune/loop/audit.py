@@ -32,10 +32,14 @@ class AuditRow:
         step: how far it had trained when it was stopped, in the budget's unit.
         reason: why it was stopped, in words.
         score: its score by then; None without a finite report.
-        target: the best score of the sweep by then (its own included); None without any.
-        value: its last value at the full budget; None where it failed when it was trained again.
-        wrong: whether that value beats the target (by the schedule's `min_delta`); None where it failed.
-        error: why it failed, in words; empty where it did not.
+        target: what it had to beat. Where the schedule promised a share of wrong stops, the best score of the
+            sweep by then (its own included); else that of the whole sweep, at its end. None without any.
+        value: what it comes to at the full budget: its last value, or, for a target of the whole sweep, its
+            score. None where it did not get there.
+        wrong: whether that value beats the target (by the schedule's `min_delta`), which a trial that
+            diverges on the way does not; None where it did not get there otherwise.
+        error: why it did not, in words; empty where it did.
+        early: whether something of the user's own ended it before, without an error.
     """
 
     trial: int
@@ -46,11 +50,16 @@ class AuditRow:
     value: float | None = None
     wrong: bool | None = None
     error: str = ""
+    early: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Audit:
-    """How often a sweep was wrong to stop a trial.
+    """How often a sweep was wrong to stop a trial: one that would have beaten the best.
+
+    The best by then, where the schedule promised that so few would; that of the whole sweep where it promised
+    nothing. At a first rung most stopped trials would beat a best that has not trained any further itself,
+    and stopping them is no fault while a better one goes on.
 
     Attributes:
         sweep: the sweep's name.
@@ -83,7 +92,7 @@ class Audit:
 
     @property
     def num_judged(self) -> int:
-        """How many stops could be judged: a trial that failed when it was trained again cannot."""
+        """How many stops could be judged: not those of trials that did not get to the end this time."""
         return sum(row.wrong is not None for row in self.rows)
 
     @property
@@ -110,7 +119,7 @@ class Audit:
         pandas = require("pandas", "pandas", "`Audit.dataframe`")
         step, _ = step_columns(self.budget)
         names = {"trial": "trial", step: "step", "reason": "reason", "score": "score", "target": "target"}
-        names |= {"value": "value", "wrong": "wrong", "error": "error"}
+        names |= {name: name for name in ("value", "wrong", "error", "early")}
         columns = {column: [getattr(row, name) for row in self.rows] for column, name in names.items()}
         return pandas.DataFrame(columns)
 
@@ -129,7 +138,7 @@ class Audit:
                 str(row.trial),
                 self.budget.amount(row.step),
                 *("" if value is None else f"{value:.6g}" for value in (row.score, row.target, row.value)),
-                "failed" if row.wrong is None else "yes" if row.wrong else "no",
+                row_verdict(row, "yes", "no"),
                 f"{row.reason}; trained again: {row.error}" if row.error else row.reason,
             ]
             for row in self.rows
@@ -140,18 +149,34 @@ class Audit:
         """What was found, in words."""
         if not self.num_stops:
             return "the schedule stopped no trial: there is nothing to audit"
-        wrong, failed = self.num_wrong, len(self.rows) - self.num_judged
-        parts = ["no stop was judged"]
-        if self.rate is not None:
-            low, high = map(_percent, self.interval)
-            verb = "was" if wrong == 1 else "were"
-            share = f"{_percent(self.rate)} [{low}, {high}]"
-            parts = [f"{wrong} of {self.num_judged} stops {verb} wrong: {share}"]
-        if self.threshold is not None:
-            parts[0] += f", promised at most {100 * self.threshold:.3g}%"
+        early = sum(row.early for row in self.rows)
+        failed = len(self.rows) - self.num_judged - early
+        parts = [self._share]
+        if early:
+            parts.append(f"{early} ended early when trained again, not counted")
         if failed:
             parts.append(f"{failed} failed when trained again, not counted")
         return "; ".join([*parts, self.reason] if self.reason else parts)
+
+    @property
+    def _share(self) -> str:
+        promise = "" if self.threshold is None else f", promised at most {100 * self.threshold:.3g}%"
+        if self.rate is None:
+            return f"no stop was judged{promise}"
+        low, high = map(_percent, self.interval)
+        share = f"{_percent(self.rate)} [{low}, {high}]"
+        if self.threshold is None:
+            those = f"{self.num_wrong} of {self.num_judged} stopped trials"
+            return f"{those} would have beaten the sweep's best: {share}"
+        verb = "was" if self.num_wrong == 1 else "were"
+        return f"{self.num_wrong} of {self.num_judged} stops {verb} wrong: {share}{promise}"
+
+
+def row_verdict(row: AuditRow, wrong: str, right: str) -> str:
+    """Return what was found of a stop in a word or two, of which two are given."""
+    if row.wrong is None:
+        return "ended early" if row.early else "failed"
+    return wrong if row.wrong else right
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

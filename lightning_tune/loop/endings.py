@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from lightning_tune.callbacks.leg import Leg
+from lightning_tune.callbacks.stopper import early_end
 from lightning_tune.errors import MonitorError
 from lightning_tune.execute.base import Assignment, LegEnd
 from lightning_tune.track.frames import user_frame
@@ -17,16 +18,16 @@ def ended_by_trainer(leg: Leg, end: LegEnd) -> LegEnd:
 
     Where each leg trains anew it is over then, and the trial waits for a larger budget, if there is one.
     """
-    who, measure = leg.ended_by or "its Trainer", leg.measure
+    measure, early = leg.measure, not leg.progress.is_last(leg.progress.epochs)
     if not measure.resumes:
-        over = replace(end, step=leg.budget, reason=_over(leg, who))
+        over = replace(end, step=leg.budget, reason=_over(leg), early=early)
         return over if leg.final else replace(over, kind="paused")
     if not leg.step < leg.budget < math.inf:
         return end
+    where = f"{measure.figure(leg.step)} of {measure.amount(leg.budget)}"
     if measure.unit == "epochs":
-        return replace(end, reason=f"{who} ended it at epoch {leg.step:g} of {leg.budget:g}")
-    reached, whole = measure.figure(leg.step), measure.amount(leg.budget)
-    return replace(end, reason=f"{who} ended it at {reached} of {whole}")
+        where = f"epoch {leg.step:g} of {leg.budget:g}"
+    return replace(end, reason=early_end(leg.ended_by, where, leg.ended_why), early=early)
 
 
 def end_of_error(error: BaseException, task: Assignment, leg: Leg) -> LegEnd:
@@ -59,13 +60,13 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
-def _over(leg: Leg, who: str) -> str:
+def _over(leg: Leg) -> str:
     """Say that a leg that trains anew is over, and by whom if that was before the last epoch."""
     measure, progress = leg.measure, leg.progress
     if progress.max_epochs is None or progress.epochs >= progress.max_epochs:
         return f"reached {measure.amount(leg.budget)}"
-    where = f"epoch {progress.epochs:g} of {progress.max_epochs}"
-    return f"{who} ended it at {where}, with {measure.amount(leg.budget)}"
+    where = f"epoch {progress.epochs:g} of {progress.max_epochs}, with {measure.amount(leg.budget)}"
+    return early_end(leg.ended_by, where, leg.ended_why)
 
 
 def _misfit(error: BaseException) -> str:

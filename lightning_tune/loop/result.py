@@ -209,9 +209,11 @@ class Result:
     def audit(self, n: int, model: Any, datamodule: Any = None, *, seed: int = 0) -> Audit:
         """Train `n` of the trials that the schedule stopped again, to the end: how many would have won?
 
-        Each is trained from its record, from nothing to the full budget, by the sweep's own Trainer. A stop
-        was wrong if the last value beats the best score that the sweep had when it stopped the trial. So a
-        stop at a low rung, before anything has trained to the end, is held against a score of that time.
+        Each is trained from its record, from nothing to the full budget, by the sweep's own Trainer without
+        its EarlyStopping, or a callback of ours that stops runs; a trial that something else ends early is
+        not judged. A schedule with a `threshold` (CurveStopping, FreezeThaw) was wrong if the last value
+        beats the best score that the sweep had when it stopped the trial; any other (rungs, the median) if
+        the trial would have been the best of the whole sweep. One that diverges was stopped rightly.
 
         Nothing is added to the sweep. The first Ctrl-C ends the audit after the running epoch, and what was
         judged until then is returned; a second one raises at once.

@@ -1,33 +1,32 @@
 """Train stopped trials of a sweep again, to the end, and see which should not have been stopped.
 
-A stop was wrong if the trial's last value at the full budget beats the best score that the sweep had when it
-stopped the trial (`stops.py` finds it), by the `min_delta` of a schedule that has one. The trials are run by
-what ran them in the sweep, with another coordinator, which lets every one of them go on; nothing is appended
-to the store, logged, or written into the sweep's folder.
+A schedule with a `threshold` promises how often a trial that it stops would have beaten the best by then: a
+stop was wrong if the trial's last value at the full budget beats the best score that the sweep had at the
+stop (`stops.py` finds it), by the schedule's `min_delta`. One without compares trials at the same budget and
+promises nothing: a stop was wrong if the trial's score would have been the best of the whole sweep.
+
+The trials are run by what ran them in the sweep, with another coordinator, which lets every one of them go
+on, and without the callbacks that stop runs; nothing is appended to the store, logged, or written into the
+sweep's folder.
 """
 
 import importlib
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lightning_tune.core.budget import Budget
 from lightning_tune.core.checks import whole
-from lightning_tune.core.decision import CONTINUE, Decision, Done
-from lightning_tune.core.events import CheckpointKind
 from lightning_tune.core.history import History
-from lightning_tune.core.outcome import Outcome
 from lightning_tune.core.rng import generator
 from lightning_tune.core.space import Space
-from lightning_tune.core.trial import State, Trial
 from lightning_tune.errors import ArgumentError
-from lightning_tune.execute.base import Assignment, CheckpointRef, Executor, LegEnd
+from lightning_tune.execute.base import Executor
 from lightning_tune.loop.audit import Audit, AuditRow
+from lightning_tune.loop.auditor import Auditor
 from lightning_tune.loop.data import Loaders
 from lightning_tune.loop.environment import Signals, undisturbed
 from lightning_tune.loop.files import SweepFiles
@@ -40,7 +39,6 @@ from lightning_tune.loop.stops import stops_of
 from lightning_tune.schedule.base import Scheduler
 from lightning_tune.store import Store
 from lightning_tune.track.loggers import TrialLoggers
-from lightning_tune.track.plaintext import number
 from lightning_tune.track.screen import Mode, Screen, make_screen
 
 
@@ -62,8 +60,14 @@ class Source:
     schedule: Scheduler
     limits: Limits
 
+    @property
+    def threshold(self) -> float | None:
+        """The share of wrong stops that the schedule promised to stay below; None where it promised none."""
+        threshold: float | None = getattr(self.schedule, "threshold", None)
+        return threshold
+
     def stops(self, name: str, folder: Path, history: History) -> list[AuditRow]:
-        """Return the trials that the schedule stopped, by their numbers, read from the store.
+        """Return the trials that the schedule stopped, each with its target, read from the store.
 
         Raises:
             StoreError: it cannot be read, or the sweep is not there any more.
@@ -72,7 +76,11 @@ class Source:
             store = store_of(self.store, folder)
             if store is not self.store:
                 stack.enter_context(store)
-            return stops_of(history, store.read(name), self.limits, self.schedule.full_budget)
+            rows = stops_of(history, store.read(name), self.limits, self.schedule.full_budget)
+        if self.threshold is not None:
+            return rows
+        best = history.best
+        return [replace(row, target=None if best is None else best.score) for row in rows]
 
 
 def run_audit(
@@ -115,11 +123,12 @@ def run_audit(
     with ExitStack() as stack:
         root = stack.enter_context(tempfile.TemporaryDirectory(prefix="lightning-tune-audit-"))
         screen = _screen(stack, space, history)
-        auditor = _Auditor(
+        auditor = Auditor(
             history=history,
             budget=runner.budget,
             full=source.schedule.full_budget,
             min_delta=getattr(source.schedule, "min_delta", 0.0),
+            last=source.threshold is not None or history.objective.score == "last",
             left=chosen,
             screen=screen,
         )
@@ -132,104 +141,12 @@ def run_audit(
             sweep=name,
             rows=tuple(auditor.rows[row.trial] for row in chosen if row.trial in auditor.rows),
             num_stops=len(stops),
-            threshold=getattr(source.schedule, "threshold", None),
+            threshold=source.threshold,
             reason=(auditor.interrupted or "") if len(auditor.rows) < len(chosen) else "",
             budget=runner.budget,
         )
         screen.note(audit.sentence)
     return audit
-
-
-@dataclass(kw_only=True)
-class _Auditor:
-    """The coordinator of an audit: every trial trains to the end, and nothing of it is kept.
-
-    Attributes:
-        history: the sweep's trials.
-        budget: what they spend.
-        full: the whole of it.
-        min_delta: by how much the target must be beaten.
-        left: the stops that wait to be judged.
-        screen: where progress is shown.
-        rows: those that are, by trial.
-        interrupted: why no more are handed out, if that is so.
-    """
-
-    history: History
-    budget: Budget
-    full: float
-    min_delta: float
-    left: Sequence[AuditRow]
-    screen: Screen
-    rows: dict[int, AuditRow] = field(default_factory=dict)
-    interrupted: str | None = None
-
-    def __post_init__(self) -> None:
-        self._stops = {row.trial: row for row in self.left}
-        self._last: dict[int, tuple[float, ...]] = {}
-
-    def interrupt(self, reason: str) -> None:
-        """End the running trial at the end of its epoch, unjudged, and hand out no more."""
-        self.interrupted = reason
-
-    def next_jobs(self, count: int) -> Sequence[Assignment] | Done:
-        """Return the next trials, from the beginning to the full budget."""
-        if self.interrupted is not None or not self.left:
-            return Done(reason=self.interrupted or "every trial that was drawn is judged")
-        rows, self.left = self.left[:count], self.left[count:]
-        return [self._assignment(self.history.trials[row.trial]) for row in rows]
-
-    def _assignment(self, trial: Trial) -> Assignment:
-        return Assignment(
-            trial=trial.number,
-            group=trial.group,
-            leg=0,
-            config=dict(trial.config),
-            seed=trial.seed,
-            budget=self.full,
-            full_budget=self.full,
-        )
-
-    def report(
-        self, trial: int, leg: int, step: float, values: Sequence[float], metrics: Mapping[str, float]
-    ) -> Decision:
-        """Remember the values, and let the trial go on unless it diverged."""
-        self._last[trial] = tuple(values)
-        if all(map(math.isfinite, values)):
-            return CONTINUE
-        return Decision(action="stop", reason=f"diverged: {', '.join(map(str, values))}")
-
-    def poll(self, trial: int) -> Decision:
-        """Let it go on unless the audit was interrupted."""
-        return CONTINUE if self.interrupted is None else Decision(action="pause", reason=self.interrupted)
-
-    def saved(self, trial: int, leg: int, step: float, kind: CheckpointKind, file: CheckpointRef) -> None:
-        """Record nothing: the file goes with the audit's folder."""
-
-    def keeps(self, trial: int) -> bool:
-        """Keep no checkpoint."""
-        return False
-
-    def finish(self, end: LegEnd) -> Outcome:
-        """Judge a trial that came to its end."""
-        if end.kind not in ("paused", "interrupted"):
-            row = self.rows[end.trial] = self._judged(self._stops[end.trial], end)
-            verdict = f"failed: {row.error}" if row.wrong is None else "wrong" if row.wrong else "right"
-            self.screen.note(
-                f"[{len(self.rows)}/{len(self._stops)}] trial {row.trial}, stopped at "
-                f"{self.budget.amount(row.step)} | at the end {number(row.value)} | to beat "
-                f"{number(row.target)} | {verdict}"
-            )
-        state: State = "completed" if end.kind == "completed" else "failed"
-        return Outcome(state=state, score=None, step=end.step, best_step=None, reason=end.reason)
-
-    def _judged(self, row: AuditRow, end: LegEnd) -> AuditRow:
-        if end.kind != "completed":
-            return replace(row, error=end.reason)
-        objective = self.history.objective
-        cost = objective.cost(self._last[row.trial])
-        target = math.inf if row.target is None else objective.threshold(row.target)
-        return replace(row, value=objective.value(cost), wrong=cost < target - self.min_delta)
 
 
 def _checked(folder: Path | None, history: History, source: Source | None) -> tuple[Path, Source]:
@@ -281,6 +198,7 @@ def _runner(old: TrialRunner, space: Space, model: Any, datamodule: Any, name: s
             lambda info: loggers.DummyLogger(), package=old.package, sweep=name, root=None, budget=old.budget
         ),
         checkpoint_every_s=math.inf,
+        whole=True,
     )
     if datamodule is None:
         return runner

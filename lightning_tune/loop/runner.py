@@ -50,6 +50,7 @@ class TrialRunner:
         checkpoint_every_s: seconds between two saves of a running trial.
         seed: the sweep's seed.
         verbose: whether Lightning may speak.
+        whole: whether the user's callbacks that stop runs are left out.
     """
 
     sweep: str
@@ -65,6 +66,7 @@ class TrialRunner:
     checkpoint_every_s: float
     seed: int = 0
     verbose: bool = False
+    whole: bool = False
 
     def __call__(self, task: Task, channel: Channel) -> None:
         """Run one task to its end, and free what it held."""
@@ -150,6 +152,7 @@ class TrialRunner:
             measure=self.budget,
             final=task.final,
             full_budget=task.full_budget,
+            whole=self.whole,
             inherited=task.inherited,
             objective=self.objective,
             channel=channel,

@@ -35,6 +35,13 @@ def test_a_bad_setting_is_named(settings, words):
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("target", "bounds"), [(0.0, (0, 1)), (1.0, (0, 1)), (-9.0, (None, 1)), (9.0, (0, None)), (9.0, None)]
+)
+def test_a_target_may_be_all_that_the_metric_may_be(target, bounds):
+    assert checks(target=target, bounds=bounds).target == target
+
+
 def test_the_first_check_is_in_the_first_epoch_that_has_enough_reports_and_is_due():
     for min_epochs in range(1, 9):
         for every in range(1, 6):

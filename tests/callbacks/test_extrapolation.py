@@ -180,11 +180,13 @@ def test_what_it_logs_is_the_prediction_of_each_epoch(tmp_path):
         log_every_n_steps=1,
         given={"target": 0.8},
     )
-    for epoch in range(1, 9):
+    for epoch in range(1, 8):
         found = predicted(RISING[:epoch], 8)
         wanted = [found.quantile(level)[0] for level in (0.5, 0.05, 0.95)]
         wanted = dict(zip(NAMES, [*wanted, found.prob_better(0.8)[0]], strict=True))
         assert diary.rows[epoch] == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+    last = float(np.float32(RISING[7]))
+    assert diary.rows[8] == dict(zip(NAMES, [last, last, last, 1.0], strict=True))
     header = (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")
     assert set(NAMES) <= set(header)
 
@@ -208,6 +210,21 @@ def test_the_mode_turns_it_round():
     assert trainer.current_epoch == next(
         epoch for epoch in range(4, 20) if predicted(losses[:epoch], mode="min").prob_better(0.2)[0] < 0.05
     )
+
+
+@pytest.mark.parametrize(("target", "min_delta"), [(0.82, 0.0), (0.8, 0.03), (0.8, 0.04), (0.84, 0.0)])
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_in_the_last_epoch_it_is_told_whether_the_target_is_beaten(mode, target, min_delta):
+    """The last value is 0.8375, which beats 0.82, and 0.8 by 0.03."""
+    diary = Diary()
+    turned = (lambda value: value) if mode == "max" else (lambda value: 1.0 - value)
+    values = tuple(turned(value) for value in RISING)
+    given = {"mode": mode, "target": turned(target), "min_delta": min_delta, "threshold": 1e-9}
+    fit(Net(values), callbacks=[diary], max_epochs=8, given=given)
+    wanted = 1.0 if RISING[7] > target + min_delta else 0.0
+    assert diary.rows[8]["tune/p_beats_best"] == wanted
+    assert 0.0 < diary.rows[7]["tune/p_beats_best"] < 1.0
+    assert [diary.rows[8][name] for name in NAMES[:3]] == [float(np.float32(values[7]))] * 3
 
 
 def test_bounds_and_a_later_end_reach_the_prediction():
@@ -322,7 +339,10 @@ def test_a_pruner_beside_it_names_it(place):
     pruner = SuccessiveHalvingPruner("val_acc", mode="max", sweep="s", store=place)
     trainer = fit(callbacks=[pruner], given={"target": 0.8})
     (trial,) = history(place).trials
-    assert trial.reason == f"CurveExtrapolationStopping ended it at epoch {trainer.current_epoch} of 20"
+    where = f"epoch {trainer.current_epoch}"
+    why = trainer.stopping.reason.removeprefix(f"{where}: ")
+    assert trial.reason == f"CurveExtrapolationStopping ended it at {where} of 20: {why}"
+    assert "chance to beat 0.8 by epoch 20 (predicted" in why
     assert not [name for report in trial.reports for name in report.metrics if name.startswith("tune/")]
 
 
@@ -362,7 +382,10 @@ def test_inside_a_search_it_ends_trials_as_early_stopping_does(tmp_path, checkpo
     )
     (trial,) = loop.fit(Net, *loaders()).trials
     assert trial.state == "completed"
-    assert trial.reason == "CurveExtrapolationStopping ended it at epoch 8 of 20"
+    why = fit(Net(), given={"target": 0.8, "threshold": 0.999, "patience": 5}).stopping.reason
+    assert why.startswith("epoch 8: ")
+    assert why.endswith(", 5 of 5 times in a row")
+    assert trial.reason == f"CurveExtrapolationStopping ended it at epoch 8 of 20: {why[9:]}"
     assert len(trial.reports) == 8
     assert not [name for report in trial.reports for name in report.metrics if name.startswith("tune/")]
 
@@ -536,6 +559,36 @@ def test_a_sweep_of_another_kind_is_refused(place):
         fit(given={"sweep": "s", "store": place})
 
 
+# -- how it shows itself
+
+
+def test_it_shows_the_arguments_that_are_not_at_their_defaults():
+    shown = repr(CurveExtrapolationStopping("val_acc", mode="max", target=0.97))
+    assert shown == "CurveExtrapolationStopping('val_acc', mode='max', target=0.97)"
+    assert repr(CurveExtrapolationStopping("loss")) == "CurveExtrapolationStopping('loss')"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"max_epochs": 30, "sweep": "s", "store": "s.db", "min_epochs": 3, "check_every": 2, "patience": 4},
+        {"min_delta": 0.1, "cost_aware": True, "bounds": (0, None), "check_finite": False, "verbose": True},
+        {"threshold": 0.2, "target": 1},
+    ],
+)
+def test_what_it_shows_makes_one_like_it(given):
+    shown = repr(CurveExtrapolationStopping("loss", **given))
+    assert all(f"{name}={value!r}" in shown for name, value in given.items())
+    assert shown.count("=") == len(given)
+    again = eval(shown, {"CurveExtrapolationStopping": CurveExtrapolationStopping})
+    assert repr(again) == shown
+
+
+def test_no_password_is_shown():
+    secret = CurveExtrapolationStopping("loss", sweep="s", store="postgresql://me:geheim@host/db")
+    assert repr(secret) == "CurveExtrapolationStopping('loss', store='postgresql://...', sweep='s')"
+
+
 # -- bad input
 
 
@@ -599,7 +652,9 @@ def test_early_stopping_beside_it_ends_a_run_as_ever(place):
     fit(Net(RISING), callbacks=[early], given={"sweep": "s", "store": place, "target": 0.1})
     (trial,) = history(place).trials
     assert trial.state == "completed"
-    assert trial.reason == f"EarlyStopping ended it at epoch {trial.step:g} of 20"
+    where = f"EarlyStopping ended it at epoch {trial.step:g} of 20: "
+    assert trial.reason.startswith(f"{where}Stopping threshold reached: val_acc = 0.")
+    assert trial.reason.endswith(" > 0.5")
 
 
 def test_it_is_what_shared_runs_call_a_judge():

@@ -236,7 +236,19 @@ def test_early_stopping_ends_a_run_as_ever(place):
     trainer = fit(place, callbacks=[EarlyStopping("val_loss", patience=2)])
     assert trainer.current_epoch == 3
     (trial,) = history(place).trials
-    assert (trial.state, trial.reason) == ("completed", "EarlyStopping ended it at epoch 3 of 9")
+    told = "Monitored metric val_loss did not improve in the last 2 records. Best score: 1.000"
+    assert (trial.state, trial.reason) == ("completed", f"EarlyStopping ended it at epoch 3 of 9: {told}")
+
+
+def test_it_says_when_and_why_it_stopped_and_a_validation_leaves_that_alone(place):
+    first = fit(place, Net([1.0, 1.0, *[0.1] * 7]))
+    assert (first.pruner.stopped_epoch, first.pruner.reason) == (0, "")
+    trainer = fit(place, Net([0.5] * 9))
+    reason = history(place).trials[1].reason
+    assert (trainer.pruner.stopped_epoch, trainer.pruner.reason) == (2, reason)
+    assert reason.startswith("rung at 3 epochs: 2nd of 2")
+    trainer.validate(trainer.lightning_module, loaders()[1], verbose=False)
+    assert trainer.pruner.reason == reason
 
 
 def test_both_stop_in_one_epoch_and_the_rung_is_the_reason(place):
@@ -439,7 +451,7 @@ def test_a_store_that_fails_in_mid_run_ends_the_run(place):
     class Breaks(pl.Callback):
         def on_train_epoch_start(self, trainer, module):
             if trainer.current_epoch == 3:
-                trainer.pruner._run.store.close()
+                trainer.pruner._member.run.store.close()
 
     with (
         pytest.raises(StoreError, match="was closed"),
@@ -489,7 +501,7 @@ def crashed(place, folder, epoch=3):
     class Dies(pl.Callback):
         def on_train_batch_start(self, trainer, module, batch, index):
             if trainer.current_epoch == epoch and index == 1:
-                trainer.pruner._run.over = True  # a killed process records nothing
+                trainer.pruner._member.run.over = True  # a killed process records nothing
                 raise Kill
 
     with pytest.raises(Kill):
@@ -527,7 +539,7 @@ def test_a_recorded_stop_is_found_again_when_its_epoch_is_trained_again(place, t
     class Dies(pl.Callback):
         def on_train_epoch_end(self, trainer, module):
             if trainer.current_epoch == 2:
-                trainer.pruner._run.over = True
+                trainer.pruner._member.run.over = True
                 raise Kill
 
     module = Net([0.5])

@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tune.callbacks.measuring import (
     Watch,
-    ended_by,
     epochs_within,
     measured,
     numbers,
@@ -233,10 +232,3 @@ def test_rank_zero_knows_what_was_measured():
     assert math.isnan(metrics["val"])
     assert watch.sources == {"val": "validation"}
     assert watch.read(rank, "train_epoch") is None
-
-
-def test_who_ended_training():
-    stopped = SimpleNamespace(stopped_epoch=4)
-    assert ended_by(trainer(callbacks=[object(), stopped]), 5.0) == "SimpleNamespace"
-    assert ended_by(trainer(callbacks=[object(), stopped]), 6.0) == "its Trainer"
-    assert ended_by(trainer(callbacks=[SimpleNamespace(stopped_epoch=0)]), 1.0) == "its Trainer"

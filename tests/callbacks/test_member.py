@@ -128,6 +128,8 @@ def test_how_a_run_ended_in_words():
     assert ending(trainer(), True, 5.0, math.inf) == "trained 5 epochs"
     assert ending(trainer(), True, 4.0, 9.0) == "its Trainer ended it at epoch 4 of 9"
     assert ending(other, True, 4.0, 9.0) == "SimpleNamespace ended it at epoch 4 of 9"
+    stopper.reason = "epoch 4: it was enough"
+    assert ending(other, True, 4.0, 9.0) == "SimpleNamespace ended it at epoch 4 of 9: it was enough"
 
 
 @pytest.mark.parametrize(

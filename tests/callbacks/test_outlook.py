@@ -42,10 +42,28 @@ def test_epochs_without_a_finite_value_are_no_reports():
     assert Rule(mode="max").look(gaps, 20).against(0.8).chance == pytest.approx(wanted)
 
 
-def test_the_last_epoch_is_what_it_was():
-    outlook = Rule(mode="max", cost_aware=True, min_delta=0.1).look(CURVE, 6).against(0.8)
-    assert outlook.predicted == pytest.approx(0.785)
-    assert outlook.chance < 1e-6
+@pytest.mark.parametrize("cost_aware", [False, True])
+def test_at_the_end_nothing_is_left_to_predict(cost_aware):
+    """With costs counted `min_delta` is no part of the target."""
+    view = Rule(mode="max", cost_aware=cost_aware, min_delta=0.1).look(CURVE, 6)
+    found = {target: view.against(target) for target in (0.68, 0.69, 0.784, 0.785, 0.8, None)}
+    assert {(each.predicted, each.low, each.high, each.hopeless) for each in found.values()} == {
+        (0.785, 0.785, 0.785, False)
+    }
+    beaten = [0.68, None] if not cost_aware else [0.68, 0.69, 0.784, None]
+    assert {target: each.chance for target, each in found.items()} == {
+        target: float(target in beaten) for target in found
+    }
+
+
+def test_at_the_end_a_lower_value_may_be_the_better_one():
+    view = Rule(mode="min", min_delta=0.01).look(CURVE, 6)
+    assert [view.against(target).chance for target in (0.8, 0.79, 0.78)] == [1.0, 0.0, 0.0]
+    assert view.against(0.8, "the others' best of ").reason == (
+        "epoch 6: beats the others' best of 0.8 by 0.01 or more at the end (0.785)"
+    )
+    assert view.against(0.7).reason == "epoch 6: does not beat 0.7 by 0.01 or more at the end (0.785)"
+    assert "nothing to beat yet" in view.against(None).reason
 
 
 def gains_by_hand(target, end, mode):

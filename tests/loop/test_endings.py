@@ -11,7 +11,7 @@ from lightning_tune.execute.base import Assignment, LegEnd
 from lightning_tune.loop.endings import end_of_error, ended_by_trainer
 
 
-def leg_of(budget=9.0, step=3.0, final=True, measure=None, ended_by="", epochs=3.0, max_epochs=3):
+def leg_of(budget=9.0, step=3.0, final=True, measure=None, by="", why="", epochs=3.0, max_epochs=3):
     leg = Leg(
         trial=1,
         leg=0,
@@ -25,7 +25,8 @@ def leg_of(budget=9.0, step=3.0, final=True, measure=None, ended_by="", epochs=3
         accepts=lambda state: True,
         write=lambda kind, step, state: None,
         step=step,
-        ended_by=ended_by,
+        ended_by=by,
+        ended_why=why,
     )
     leg.progress.epochs, leg.progress.max_epochs = epochs, max_epochs
     return leg
@@ -43,7 +44,11 @@ DATA = Budget(grows="data", full=1.0)
     ("given", "end"),
     [
         ({}, ("completed", 3.0, "its Trainer ended it at epoch 3 of 9")),
-        ({"ended_by": "EarlyStopping"}, ("completed", 3.0, "EarlyStopping ended it at epoch 3 of 9")),
+        ({"by": "EarlyStopping"}, ("completed", 3.0, "EarlyStopping ended it at epoch 3 of 9")),
+        (
+            {"by": "EarlyStopping", "why": "no better", "max_epochs": 9},
+            ("completed", 3.0, "EarlyStopping ended it at epoch 3 of 9: no better"),
+        ),
         ({"step": 9.0}, ("completed", 9.0, "trained")),
         ({"budget": float("inf")}, ("completed", 3.0, "trained")),
         (
@@ -53,13 +58,30 @@ DATA = Budget(grows="data", full=1.0)
         ({"budget": 0.25, "final": False, "measure": DATA}, ("paused", 0.25, "reached 25% of the data")),
         ({"budget": 1.0, "measure": DATA}, ("completed", 1.0, "reached 100% of the data")),
         (
-            {"budget": 0.25, "final": False, "measure": DATA, "epochs": 2.0, "ended_by": "EarlyStopping"},
-            ("paused", 0.25, "EarlyStopping ended it at epoch 2 of 3, with 25% of the data"),
+            {"budget": 0.25, "final": False, "measure": DATA, "epochs": 2.0, "by": "Stops", "why": "so"},
+            ("paused", 0.25, "Stops ended it at epoch 2 of 3, with 25% of the data: so"),
         ),
     ],
 )
 def test_a_leg_that_its_trainer_ended_says_where(given, end):
     assert ended(leg_of(**given)) == end
+
+
+@pytest.mark.parametrize(
+    ("given", "early"),
+    [
+        ({"max_epochs": 9}, True),
+        ({"max_epochs": 3}, False),  # the Trainer's own last epoch, below the budget
+        ({"max_epochs": 12, "step": 9.0, "epochs": 9.0}, False),
+        ({"max_epochs": 3, "epochs": 2.0, "budget": 1.0, "measure": DATA}, True),
+        ({"max_epochs": 3, "budget": 1.0, "measure": DATA}, False),
+        ({"max_epochs": 9, "step": 320.0, "budget": 1000.0, "measure": Budget(unit="steps")}, True),
+    ],
+)
+def test_a_leg_that_something_else_cut_short_is_early(given, early):
+    leg = leg_of(**given)
+    end = LegEnd(trial=1, leg=0, step=leg.step, kind="completed", reason="trained")
+    assert ended_by_trainer(leg, end).early is early
 
 
 def failed(error, inherited=False, began=True):

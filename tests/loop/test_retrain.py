@@ -11,7 +11,16 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from torch.utils.data import DataLoader
 
-from lightning_tune import Float, Int, PopulationBased, SuccessiveHalving, TuneLoop, optimize
+from lightning_tune import (
+    CurveExtrapolationStopping,
+    Float,
+    Int,
+    PopulationBased,
+    SuccessiveHalving,
+    SuccessiveHalvingPruner,
+    TuneLoop,
+    optimize,
+)
 from lightning_tune.core.events import Reported, TrialEnded
 from lightning_tune.errors import ArgumentError, StoreError, UnknownArgumentError
 from lightning_tune.schedule import MedianStopping
@@ -57,13 +66,31 @@ def audit(result):
     return result.audit(100, Tiny, TinyData)
 
 
-def bare(trial, monitor="val_loss", model=Tiny, data=TinyData, epochs=EPOCHS, **fit):
-    """Return the last value of a Trainer that knows nothing of sweeps."""
+class Diary(pl.Callback):
+    """Keeps the value of every validation."""
+
+    def __init__(self, monitor):
+        self.monitor, self.values = monitor, []
+
+    def on_validation_end(self, trainer, module):
+        if not trainer.sanity_checking:
+            self.values.append(float(trainer.callback_metrics[self.monitor]))
+
+
+def curve_of(trial, monitor="val_loss", model=Tiny, data=TinyData, epochs=EPOCHS, **fit):
+    """Return the values of a Trainer that knows nothing of sweeps."""
     pl.seed_everything(trial.seed, workers=True, verbose=False)
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-    trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", logger=False, **quiet)
+    diary = Diary(monitor)
+    trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", logger=False, callbacks=[diary], **quiet)
     trainer.fit(model(**trial.config), **(fit or {"datamodule": data()}))
-    return float(trainer.callback_metrics[monitor])
+    assert len(diary.values) == epochs
+    return diary.values
+
+
+def bare(trial, **given):
+    """Return the score of a Trainer that knows nothing of sweeps: its best value."""
+    return min(curve_of(trial, **given))
 
 
 def files_of(folder):
@@ -88,18 +115,68 @@ def test_values_at_the_end_equal_a_bare_trainers_bit_for_bit(result, audit):
         assert row.value == bare(trial)
 
 
-def test_targets_are_the_best_of_all_reports_until_the_stop(result, audit):
-    for row in audit.rows:
+def test_where_nothing_was_promised_the_target_is_the_best_of_the_whole_sweep(result, audit):
+    best = min(event.values[0] for event in events_of(result) if isinstance(event, Reported))
+    assert {row.target for row in audit.rows} == {best} == {result.best.score}
+    assert [row.wrong for row in audit.rows] == [row.value < best for row in audit.rows]
+    assert audit.num_wrong == sum(row.value < row.target for row in audit.rows)
+    assert audit.num_judged == audit.num_stops == len(audit.rows)
+    assert "stopped trials would have beaten the sweep's best" in audit.sentence
+
+
+def test_a_promise_is_judged_by_the_best_of_all_reports_until_the_stop_and_by_the_last_value(tmp_path):
+    result = swept(tmp_path, schedule=Promised(min_trials=1), max_trials=12, seed=2)
+    rows = result.audit(100, Tiny).rows
+    assert len(rows) >= 3
+    for row in rows:
         best = float("inf")
         for event in events_of(result):
             if isinstance(event, Reported):
                 best = min(best, event.values[0])
             if isinstance(event, TrialEnded) and event.trial == row.trial:
                 break
-        assert row.target == best
-        assert row.wrong == (row.value < best)
-    assert audit.num_wrong == sum(row.value < row.target for row in audit.rows)
-    assert audit.num_judged == audit.num_stops == len(audit.rows)
+        value = curve_of(result.trials[row.trial])[-1]
+        assert (row.target, row.value, row.wrong) == (best, value, value < best)
+    assert len({row.target for row in rows}) > 1
+
+
+class Dipping(Tiny):
+    """Its metric is at its best in the third of four epochs, and the higher the width, the better."""
+
+    def validation_step(self, batch, index):
+        self.log("dip", [4.0, 3.0, 0.0, 2.0][self.current_epoch] + 1.0 / self.hparams.width)
+
+
+@pytest.mark.parametrize(("schedule", "score"), [(MedianStopping, "best"), (MedianStopping, "last"),
+                                                 (Promised, "best")])  # fmt: skip
+def test_a_trial_is_judged_by_its_score_unless_the_last_value_was_promised(tmp_path, schedule, score):
+    result = swept(tmp_path, Dipping, monitor="dip", schedule=schedule(min_trials=1), score=score)
+    rows = result.audit(100, Dipping).rows
+    assert rows
+    end = 0.0 if (schedule, score) == (MedianStopping, "best") else 2.0
+    assert [row.value for row in rows] == pytest.approx(
+        [end + 1.0 / result.trials[row.trial].config["width"] for row in rows]
+    )
+
+
+def test_of_rungs_few_stops_are_wrong_though_most_would_beat_the_best_by_then(tmp_path):
+    """All curves fall, in the order of their widths: at a first rung nothing has fallen yet."""
+
+    class Falling(Tiny):
+        def validation_step(self, batch, index):
+            self.log("fall", 1.0 / (1 + self.current_epoch) + 0.1 / self.hparams.width)
+
+    schedule = SuccessiveHalving(4, min_budget=1, eta=2)
+    given = {"monitor": "fall", "max_trials": None, "schedule": schedule}
+    result = swept(tmp_path, Falling, **given)
+    found = result.audit(9, Falling)
+    assert found.num_judged == 3
+    assert (found.num_wrong, found.threshold) == (0, None)
+    first = [row for row in found.rows if row.step == 1]
+    by_then = min(trial.reports[0].value for trial in result.trials)
+    assert len(first) == 2
+    assert all(row.value < by_then for row in first)
+    assert found.sentence.startswith("0 of 3 stopped trials would have beaten the sweep's best: 0% [")
 
 
 def test_nothing_is_added_to_the_sweep(result):
@@ -142,8 +219,8 @@ def test_a_higher_score_may_be_the_better_one(tmp_path):
     rows = result.audit(100, Tiny).rows
     assert rows
     for row in rows:
-        value = bare(result.trials[row.trial], "val_acc")
-        assert (row.value, row.wrong) == (value, value > row.target)
+        value = max(curve_of(result.trials[row.trial], "val_acc"))
+        assert (row.value, row.wrong) == (value, value > result.best.score)
 
 
 def test_progress_is_a_line_a_trial(result, capsys, monkeypatch):
@@ -151,7 +228,7 @@ def test_progress_is_a_line_a_trial(result, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("audit of sweep s: 2 of ")
     assert [line.partition("]")[0] for line in lines[1:3]] == ["[1/2", "[2/2"]
-    assert " of 2 stops " in lines[3]
+    assert " of 2 stopped trials would have " in lines[3]
     monkeypatch.setenv("LIGHTNING_TUNE_SCREEN", "none")
     result.audit(1, Tiny)
     assert capsys.readouterr().out == ""
@@ -310,8 +387,20 @@ def diverge(module):
             weights.fill_(float("nan"))
 
 
-@pytest.mark.parametrize(("act", "error"), [(explode, "RuntimeError: no more"), (diverge, "diverged: nan")])
-def test_a_trial_that_fails_when_trained_again_is_listed_and_not_counted(tmp_path, monkeypatch, act, error):
+def leave(module):
+    module.trainer.should_stop = True
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "early"),
+    [
+        (explode, "RuntimeError: no more", False),
+        (leave, f"its Trainer ended it at epoch 2 of {EPOCHS}", True),
+    ],
+)
+def test_a_trial_that_does_not_get_to_its_end_is_listed_and_not_counted(
+    tmp_path, monkeypatch, act, error, early
+):
     result = swept(tmp_path, Wanting)
     whole = result.audit(100, Wanting)
     failing = whole.rows[1]
@@ -323,7 +412,24 @@ def test_a_trial_that_fails_when_trained_again_is_listed_and_not_counted(tmp_pat
     failed = next(row for row in audit.rows if row.trial == failing.trial)
     assert (failed.value, failed.wrong, failed.target) == (None, None, failing.target)
     assert failed.error.startswith(error)
+    assert failed.early is early
     assert audit.num_judged == len(others) < len(audit.rows)
+    assert f"{'ended early' if early else 'failed'} when trained again, not counted" in audit.sentence
+
+
+@pytest.mark.parametrize("schedule", [MedianStopping, Promised])
+def test_a_trial_that_diverges_when_trained_again_was_stopped_rightly(tmp_path, monkeypatch, schedule):
+    result = swept(tmp_path, Wanting, schedule=schedule(min_trials=2))
+    whole = result.audit(100, Wanting)
+    width = result.trials[whole.rows[1].trial].config["width"]
+    monkeypatch.setattr(Wanting, "trouble", {width: diverge})
+    audit = result.audit(100, Wanting)
+    assert audit.num_judged == len(whole.rows) == len(audit.rows)
+    for row, before in zip(audit.rows, whole.rows, strict=True):
+        if result.trials[row.trial].config["width"] == width:
+            assert (row.value, row.wrong, row.error, row.early) == (None, False, "diverged: nan", False)
+        else:
+            assert row == before
 
 
 def interrupting(times):
@@ -351,13 +457,96 @@ def test_the_first_ctrl_c_returns_what_was_judged_until_then(tmp_path, monkeypat
     assert events_of(result) == events
 
 
-def test_an_early_stopping_of_the_users_own_ends_a_trial_there(tmp_path):
-    stopper = EarlyStopping("val_loss", patience=1, min_delta=10.0)
-    trainer = {"max_epochs": EPOCHS, "accelerator": "cpu", "callbacks": [stopper]}
-    result = swept(tmp_path, trainer=trainer, schedule=MedianStopping(min_trials=1), max_trials=6)
-    rows = result.audit(100, Tiny).rows
+class Impatient(Tiny):
+    """Brings its own early stopping."""
+
+    def configure_callbacks(self):
+        return [EarlyStopping("val_loss", patience=1, min_delta=10.0)]
+
+
+def stoppers(kind, folder):
+    """Return callbacks that end every trial after two epochs, if it has not been stopped by then."""
+    if kind == "curve":
+        return [CurveExtrapolationStopping("val_loss", target=-50.0, min_epochs=2, threshold=0.9999)]
+    if kind == "pruner":  # of a sweep of its own, in which a run has come to 0 by the second epoch
+        pruner = SuccessiveHalvingPruner("val_loss", sweep="own", store=folder / "own.db", min_epochs=2)
+        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        trainer = pl.Trainer(
+            max_epochs=EPOCHS, accelerator="cpu", enable_checkpointing=False, callbacks=[pruner], **quiet
+        )
+        trainer.fit(Nought(), datamodule=TinyData())
+        return [SuccessiveHalvingPruner("val_loss", sweep="own", store=folder / "own.db", min_epochs=2)]
+    return [EarlyStopping("val_loss", patience=1, min_delta=10.0)] if kind == "early" else []
+
+
+class Nought(Tiny):
+    def validation_step(self, batch, index):
+        self.log("val_loss", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        ("early", "arguments"),
+        ("early", "template"),
+        ("early", "callable"),
+        ("curve", "arguments"),
+        ("pruner", "arguments"),
+        ("module", "arguments"),
+    ],
+)
+def test_callbacks_that_stop_runs_are_left_out(tmp_path, kind, form):
+    """Every trial ends after two epochs in the sweep, and after all of them in the audit."""
+    arguments = {"max_epochs": EPOCHS, "accelerator": "cpu", "callbacks": stoppers(kind, tmp_path)}
+    trainer = {
+        "arguments": arguments,
+        "template": pl.Trainer(**arguments, logger=False, default_root_dir=tmp_path),
+        "callable": lambda config: pl.Trainer(
+            **{**arguments, "callbacks": stoppers(kind, tmp_path)}, logger=False, default_root_dir=tmp_path
+        ),
+    }[form]
+    model = Impatient if kind == "module" else Tiny
+    schedule = MedianStopping(min_trials=1, max_budget=EPOCHS)
+    result = swept(tmp_path, model, trainer=trainer, schedule=schedule, max_trials=6)
+    assert {trial.epochs for trial in result.trials} <= {1, 2}
+    assert any(f"ended it at epoch 2 of {EPOCHS}: " in trial.reason for trial in result.trials)
+    rows = result.audit(100, model).rows
     assert rows
-    assert [row.value for row in rows] == [bare(result.trials[row.trial], epochs=2) for row in rows]
+    assert [row.value for row in rows] == [bare(result.trials[row.trial]) for row in rows]
+    assert {(row.error, row.early) for row in rows} == {("", False)}
+
+
+def test_a_trainer_that_trains_no_further_has_come_to_its_end(tmp_path):
+    """It was told so by a callable, which the schedule does not know."""
+    result = swept(
+        tmp_path,
+        trainer=lambda config: pl.Trainer(max_epochs=3, accelerator="cpu", logger=False),
+        schedule=MedianStopping(min_trials=2, max_budget=9),
+    )
+    rows = result.audit(2, Tiny).rows
+    assert rows
+    assert [row.value for row in rows] == [bare(result.trials[row.trial], epochs=3) for row in rows]
+
+
+def test_where_legs_train_anew_one_that_something_ends_early_is_not_judged(tmp_path):
+    """Its step is that of the whole budget all the same."""
+
+    class Leaving(Growing):
+        def on_train_epoch_end(self):
+            self.trainer.should_stop = self.trainer.should_stop or self.hparams.depth == 4
+
+    result = swept(
+        tmp_path,
+        Leaving,
+        space={"lr": SPACE["lr"]},
+        schedule=SuccessiveHalving(4, min_budget=2, eta=2, max_budget=4),
+        budget="model.depth",
+        max_trials=None,
+        trainer={"max_epochs": 2, "accelerator": "cpu"},
+    )
+    rows = result.audit(5, Leaving).rows
+    assert [(row.wrong, row.early) for row in rows] == [(None, True)] * 2
+    assert {row.error for row in rows} == {"its Trainer ended it at epoch 1 of 2, with depth 4"}
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, True, "3", None])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lightning_tune.callbacks.extrapolation import CurveExtrapolationStopping
     from lightning_tune.callbacks.halving import SuccessiveHalvingPruner
+    from lightning_tune.callbacks.replace_norms import ReplaceNorms
     from lightning_tune.core.objective import Objective
     from lightning_tune.core.outcome import Outcome, TrialInfo
     from lightning_tune.core.space import Choice, Float, Int, Space
@@ -60,6 +61,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "callbacks.extrapolation": ["CurveExtrapolationStopping"],
     "callbacks.halving": ["SuccessiveHalvingPruner"],
+    "callbacks.replace_norms": ["ReplaceNorms"],
     "core.objective": ["Objective"],
     "core.outcome": ["Outcome", "TrialInfo"],
     "core.space": ["Choice", "Float", "Int", "Space"],
@@ -132,6 +134,7 @@ __all__ = [
     "Outcome",
     "PopulationBased",
     "RandomSearch",
+    "ReplaceNorms",
     "Result",
     "Scheduler",
     "Searcher",

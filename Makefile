@@ -47,6 +47,8 @@ bench: .venv-bench/.ready  ## the benchmarks, short versions; `make bench BENCH=
 	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/search_latency.py $(BENCH)
 	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/curves.py $(CURVES)
 	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/stopping.py $(CURVES)
+	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/norm_speed.py $(BENCH)
+	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/norm_resources.py $(BENCH)
 
 clean:  ## remove the virtual environments and the caches
 	rm -rf .venv .venv-bench .venv-lowest .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -16,7 +16,8 @@ _BYTES_A_WARP = 1024  # two 16-byte loads in flight a thread
 _ROWS_A_PROGRAM = 24
 _MULTIPROCESSORS = 132  # where no GPU says otherwise
 _WIDE_ROWS = 8  # of a tile of wide rows, at most
-_WIDE_PROGRAMS = 4  # a multiprocessor
+_WIDE_ROWS_A_PROGRAM = 16  # at least, if there are as many
+_WIDE_PROGRAMS = 4  # a multiprocessor, at most
 
 
 class Pass(NamedTuple):
@@ -95,8 +96,8 @@ def wide_tiles(rows: int, columns: int, multiprocessors: int = _MULTIPROCESSORS)
         height //= 2
     width = _ELEMENTS // height
     blocks = triton.cdiv(columns, width)
-    programs = min(triton.cdiv(rows, height), triton.cdiv(_WIDE_PROGRAMS * multiprocessors, blocks))
-    return WideTiles(height, width, blocks, programs)
+    most = max(1, min(_WIDE_PROGRAMS * multiprocessors // blocks, rows // _WIDE_ROWS_A_PROGRAM))
+    return WideTiles(height, width, blocks, min(triton.cdiv(rows, height), most))
 
 
 @functools.cache

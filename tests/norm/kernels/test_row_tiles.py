@@ -55,10 +55,12 @@ def test_wide_tiles_cover_the_matrix(rows: int, columns: int) -> None:
     assert cut.programs < 2**16  # a grid's second axis takes no more
 
 
+@pytest.mark.parametrize("rows", [1, 20, 32, 128, 4096])
 @pytest.mark.parametrize("columns", [17000, 65536])
-def test_of_wide_rows_weight_and_bias_are_read_seldom(columns: int) -> None:
-    assert wide_tiles(128, columns).programs <= 128 / 8
-    assert wide_tiles(128, 65536).programs * 2 <= 0.05 * 128 * 3 * 1.05
+def test_of_wide_rows_weight_and_bias_are_read_seldom(rows: int, columns: int) -> None:
+    """Beyond the first time: under 5 % of the rows, which are read twice and written once."""
+    again = wide_tiles(rows, columns).programs - 1
+    assert again * 2 * columns <= 0.05 * 3 * rows * columns
 
 
 def test_a_single_wide_row_keeps_the_gpu_busy() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("TRITON_INTERPRET", "1")  # read when triton is first imported, by whatever imports it
+
 pytest.register_assert_rewrite("lightning_tune.testing")
 
 _SCRIPT = Path(__file__).with_name("postgres.sh")

@@ -1,6 +1,6 @@
 """How long the layers of `lightning_tune.norm` take, forward and backward, beside torch.nn's.
 
-    python benchmarks/norm_speed.py             # on a CPU 20 minutes; writes results/norm_speed.csv
+    python benchmarks/norm_speed.py             # on a CPU ten minutes; writes results/norm_speed.csv
     python benchmarks/norm_speed.py --quick     # small shapes, few rounds: a minute; writes nothing
     python benchmarks/norm_speed.py --recorded  # the tables from the rows that are there
     python benchmarks/norm_speed.py --layers AddRMSNorm "BatchNormAct2d relu"  # replaces their rows

@@ -56,10 +56,10 @@ def add_layer_norm(
         >>> total[0].tolist(), [round(value, 2) for value in output[0].tolist()]
         ([1.0, 2.0, 3.0, 4.0], [-1.34, -0.45, 0.45, 1.34])
     """
-    shape = tuple(normalized_shape)
-    if _composed(input, residual) or not (memory_efficient or _pays("layer", input)):
+    if not (memory_efficient or _pays("layer", input)) or _composed(input, residual):
         total = input + residual
-        return functional.layer_norm(total, shape, weight, bias, eps), total
+        return functional.layer_norm(total, normalized_shape, weight, bias, eps), total
+    shape = tuple(normalized_shape)
     output, total, _ = _ADD_NORM(input, residual, weight, bias, shape, eps, True, memory_efficient)
     return output, total
 
@@ -87,10 +87,10 @@ def add_rms_norm(
         >>> total.tolist(), [round(value, 2) for value in output[0].tolist()]
         ([[3.0, 4.0]], [0.85, 1.13])
     """
-    shape = tuple(normalized_shape)
-    if _composed(input, residual) or not (memory_efficient or _pays("rms", input)):
+    if not (memory_efficient or _pays("rms", input)) or _composed(input, residual):
         total = input + residual
-        return functional.rms_norm(total, shape, weight, eps), total
+        return functional.rms_norm(total, normalized_shape, weight, eps), total
+    shape = tuple(normalized_shape)
     if input.shape[input.dim() - len(shape) :] != shape or (weight is not None and weight.shape != shape):
         functional.rms_norm(input, shape, weight, eps)  # says what is wrong
     output, total, _ = _ADD_NORM(input, residual, weight, None, shape, eps, False, memory_efficient)

@@ -135,10 +135,12 @@ def add_layer_norm(
         >>> output.tolist(), total.tolist()
         ([[-1.0, 1.0]], [[2.0, 4.0]])
     """
+    if backend == "auto" and input.is_cuda is not True:
+        return compounds_cpu.add_layer_norm(
+            input, residual, normalized_shape, weight, bias, eps, memory_efficient
+        )
     values = (input, residual, list(normalized_shape), weight, bias, eps)
     aten = partial(compounds_cpu.add_layer_norm, *values, memory_efficient)
-    if backend == "auto" and input.is_cuda is not True:
-        return aten()
     obstacle = coverage.sums(input, residual, normalized_shape, weight, bias)
     match chosen("add_layer_norm", input, backend, obstacle, aten):
         case "triton":
@@ -187,10 +189,10 @@ def add_rms_norm(
         >>> [round(value, 4) for value in output[0].tolist()], total.tolist()
         ([0.2, 1.4], [[1.0, 7.0]])
     """
+    if backend == "auto" and input.is_cuda is not True:
+        return compounds_cpu.add_rms_norm(input, residual, normalized_shape, weight, eps, memory_efficient)
     values = (input, residual, list(normalized_shape), weight, eps)
     aten = partial(compounds_cpu.add_rms_norm, *values, memory_efficient)
-    if backend == "auto" and input.is_cuda is not True:
-        return aten()
     obstacle = coverage.sums(input, residual, normalized_shape, weight)
     match chosen("add_rms_norm", input, backend, obstacle, aten):
         case "triton":

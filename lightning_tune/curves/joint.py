@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
 from lightning_tune.curves.network import MOST_SCALE
-from lightning_tune.curves.prediction import Prediction
+from lightning_tune.curves.prediction import Prediction, gathered
 
 Array = npt.NDArray[np.float64]
 LENGTHS = (0.15, 0.3, 0.6, 1.2, 2.4)
@@ -63,14 +63,7 @@ def shared(found: Prediction, configs: Array) -> Prediction:
         configs: (num_curves, num_dimensions).
     """
     each = [_shared_at(found.at(place), configs) for place in range(found.centre.shape[1])]
-    return replace(
-        found,
-        centre=np.stack([one.centre for one in each], axis=1),
-        unit=np.stack([one.unit for one in each], axis=1),
-        weights=np.stack([one.weights for one in each], axis=1),
-        places=np.stack([one.places for one in each], axis=1),
-        scales=np.stack([one.scales for one in each], axis=1),
-    )
+    return gathered(each, lambda arrays: np.stack(arrays, axis=1))
 
 
 def _shared_at(found: Prediction, configs: Array) -> Prediction:

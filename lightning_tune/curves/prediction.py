@@ -6,6 +6,7 @@ loss that explodes costs no more than it must. Within bounds the mixture is cut 
 1 again.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -230,6 +231,12 @@ class Prediction:
         beyond = expit(-np.abs(off))
         density = beyond * (1.0 - beyond) * shares * half
         return density, np.sinh(self.places[..., None] + self.scales[..., None] * off)
+
+
+def gathered(each: Sequence[Prediction], how: Callable[[list[Array]], Array]) -> Prediction:
+    """Return several predictions as one, whose arrays `how` makes of theirs; the rest is the first one's."""
+    arrays: dict[str, Any] = {name: how([getattr(one, name) for one in each]) for name in ARRAYS}
+    return replace(each[0], **arrays)
 
 
 @lru_cache(maxsize=1)

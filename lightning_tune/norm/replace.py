@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 
 from lightning_tune.errors import ArgumentError
 from lightning_tune.norm import batch, group, instance, layer, other_kinds, rms, sync
-from lightning_tune.norm.dispatch import Backend
+from lightning_tune.norm.dispatch import Backend, checked
 from lightning_tune.norm.other_kinds import Kind, build, kind_of, serves_as
 from lightning_tune.norm.replacement import Left, Replacement, Swap, lost_with
 
@@ -131,8 +131,7 @@ def check_arguments(kinds: Kind | Sequence[Kind] | None, to: To | None, backend:
         raise ArgumentError(
             f"`to` must be one of {_listed((*every, 'none'))}, a callable or None, got {to!r}."
         )
-    if backend not in get_args(Backend):
-        raise ArgumentError(f"`backend` must be one of {_listed(get_args(Backend))}, got {backend!r}.")
+    checked(backend)
     wanted = every if kinds is None else (kinds,) if isinstance(kinds, str) else tuple(kinds)
     if not wanted or any(kind not in every for kind in wanted):
         raise ArgumentError(f"`kinds` takes {_listed(every)}, got {kinds!r}.")

@@ -13,10 +13,9 @@ one curve is new. Each is predicted alone, whether it is remembered or not, so t
 last bit.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -86,10 +85,11 @@ def together(curves: Curves, budget: float, places: Array) -> "Prediction":
         places: (num_curves, num_columns), configurations in the unit cube.
     """
     from lightning_tune.curves.joint import shared
+    from lightning_tune.curves.prediction import gathered
 
     column = float(curves.columns(budget))
     each = [alone(_reported(row).tobytes(), column) for row in curves.costs]
-    return replace(shared(_joined(each), places).at(0), bounds=curves.limits)
+    return replace(shared(gathered(each, np.concatenate), places).at(0), bounds=curves.limits)
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -100,14 +100,6 @@ def alone(reports: bytes, column: float) -> "Prediction":
 
     costs = np.clip(np.frombuffer(reports), -HUGE, HUGE)
     return predict(costs[None], np.array([[column]]), shipped())
-
-
-def _joined(each: Sequence["Prediction"]) -> "Prediction":
-    """Return predictions of one curve each as one, (num_curves, 1)."""
-    from lightning_tune.curves.prediction import ARRAYS
-
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in each]) for name in ARRAYS}
-    return replace(each[0], **arrays)
 
 
 def _reported(costs: Array) -> Array:

@@ -15,11 +15,11 @@ import triton
 import triton.language as tl
 
 from lightning_tune.norm.kernels.tile_functions import (
+    load_normal_and_slope,
     load_vector,
     program_channels,
     tile_places,
     tile_positions,
-    times_slope,
 )
 
 
@@ -67,21 +67,15 @@ def channel_sums(
     for tile in range(tl.program_id(1), outer * blocks, tl.num_programs(1)):
         position = tile_positions(tile % blocks, POSITIONS)
         mask = inside[:, None] & (position < positions)[None, :]
-        places = tile_places(
-            sample + tile // blocks, channel, position, grad_outer, grad_channel, grad_position
-        )
-        grad = tl.load(grad_y + places, mask=mask, other=0.0).to(tl.float32)
-        places = tile_places(sample + tile // blocks, channel, position, x_outer, x_channel, x_position)
-        value = tl.load(x + places, mask=mask, other=0.0).to(tl.float32)
-        normal = tl.where(mask, (value - centre[:, None]) * inverse[:, None], 0.0)
-        grad = times_slope(grad, normal * scale[:, None] + shift[:, None], ACTIVATION)
+        start = sample + tile // blocks
+        grads = grad_y + tile_places(start, channel, position, grad_outer, grad_channel, grad_position)
+        values = x + tile_places(start, channel, position, x_outer, x_channel, x_position)
+        normal, grad = load_normal_and_slope(values, grads, mask, centre, inverse, scale, shift, ACTIVATION)
         weight_sum += tl.sum(grad * normal, axis=1)
         bias_sum += tl.sum(grad, axis=1)
         if WRITE:
             grad *= (scale * inverse)[:, None]
-            places = tile_places(
-                sample + tile // blocks, channel, position, out_outer, out_channel, out_position
-            )
+            places = tile_places(start, channel, position, out_outer, out_channel, out_position)
             tl.store(grad_x + places, grad.to(grad_x.dtype.element_ty), mask=mask)
     rows = tl.num_programs(0) // tl.cdiv(channels, CHANNELS) * channels
     place = tl.program_id(1).to(tl.int64) * rows + sample * channels + channel
@@ -137,16 +131,12 @@ def channel_gradient(
     for tile in range(tl.program_id(1), outer * blocks, tl.num_programs(1)):
         position = tile_positions(tile % blocks, POSITIONS)
         mask = inside[:, None] & (position < positions)[None, :]
-        places = tile_places(
-            sample + tile // blocks, channel, position, grad_outer, grad_channel, grad_position
-        )
-        grad = tl.load(grad_y + places, mask=mask, other=0.0).to(tl.float32)
-        places = tile_places(sample + tile // blocks, channel, position, x_outer, x_channel, x_position)
-        value = tl.load(x + places, mask=mask, other=0.0).to(tl.float32)
-        normal = tl.where(mask, (value - centre[:, None]) * inverse[:, None], 0.0)
-        grad = times_slope(grad, normal * scale[:, None] + shift[:, None], ACTIVATION)
+        start = sample + tile // blocks
+        grads = grad_y + tile_places(start, channel, position, grad_outer, grad_channel, grad_position)
+        values = x + tile_places(start, channel, position, x_outer, x_channel, x_position)
+        normal, grad = load_normal_and_slope(values, grads, mask, centre, inverse, scale, shift, ACTIVATION)
         grad = (grad * scale[:, None] - level[:, None] - normal * slope[:, None]) * inverse[:, None]
-        places = tile_places(sample + tile // blocks, channel, position, out_outer, out_channel, out_position)
+        places = tile_places(start, channel, position, out_outer, out_channel, out_position)
         tl.store(grad_x + places, grad.to(grad_x.dtype.element_ty), mask=mask)
 
 
@@ -181,14 +171,13 @@ def whole_channel_gradients(
     position = tl.arange(0, POSITIONS).to(tl.int64)
     mask = inside[:, None] & (position < positions)[None, :]
     far = channel.to(tl.int64)[:, None]
-    grad = tl.load(grad_y + far * grad_channel + position[None, :] * grad_position, mask=mask, other=0.0)
-    value = tl.load(x + far * x_channel + position[None, :] * x_position, mask=mask, other=0.0).to(tl.float32)
     centre = tl.load(mean + channel, mask=inside, other=0.0)
     inverse = tl.load(rstd + channel, mask=inside, other=0.0)
     scale = load_vector(weight, channel, inside, 1.0, HAS_WEIGHT)
     shift = load_vector(bias, channel, inside, 0.0, HAS_BIAS)
-    normal = tl.where(mask, (value - centre[:, None]) * inverse[:, None], 0.0)
-    grad = times_slope(grad.to(tl.float32), normal * scale[:, None] + shift[:, None], ACTIVATION)
+    grads = grad_y + far * grad_channel + position[None, :] * grad_position
+    values = x + far * x_channel + position[None, :] * x_position
+    normal, grad = load_normal_and_slope(values, grads, mask, centre, inverse, scale, shift, ACTIVATION)
     weight_sum = tl.sum(grad * normal, axis=1)
     bias_sum = tl.sum(grad, axis=1)
     tl.store(grad_weight + channel, weight_sum.to(grad_weight.dtype.element_ty), mask=inside)

@@ -16,6 +16,8 @@ takes several tiles of rows one after another, so that weight and bias are read 
 import triton
 import triton.language as tl
 
+from lightning_tune.norm.kernels.tile_functions import load_vector
+
 
 @triton.jit
 def forward_rows(
@@ -44,8 +46,8 @@ def forward_rows(
     """Normalise tiles of ROWS whole rows; with ADD the rows are x + residual, stored in `total`, too."""
     column = tl.arange(0, COLUMNS)
     inside = column < columns
-    scale = vector_or(weight, column, inside, 1.0, HAS_WEIGHT, COLUMNS)
-    shift = vector_or(bias, column, inside, 0.0, HAS_BIAS, COLUMNS)
+    scale = load_vector(weight, column, inside, 1.0, HAS_WEIGHT)
+    shift = load_vector(bias, column, inside, 0.0, HAS_BIAS)
     for tile in range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0)):
         row = tile * ROWS + tl.arange(0, ROWS).to(tl.int64)
         mask = (row < rows)[:, None] & inside[None, :]
@@ -105,8 +107,8 @@ def backward_rows(
     """
     column = tl.arange(0, COLUMNS)
     inside = column < columns
-    scale = vector_or(weight, column, inside, 1.0, HAS_WEIGHT, COLUMNS)
-    shift = vector_or(bias, column, inside, 0.0, HAS_BIAS and FROM_OUTPUT, COLUMNS)
+    scale = load_vector(weight, column, inside, 1.0, HAS_WEIGHT)
+    shift = load_vector(bias, column, inside, 0.0, HAS_BIAS and FROM_OUTPUT)
     weight_sum = tl.zeros((ROWS, COLUMNS), tl.float32)
     bias_sum = tl.zeros((ROWS, COLUMNS), tl.float32)
     for tile in range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0)):
@@ -114,15 +116,13 @@ def backward_rows(
         mask = (row < rows)[:, None] & inside[None, :]
         grad = tl.load(grad_y + row[:, None] * grad_row + column[None, :] * grad_column, mask=mask, other=0.0)
         grad = grad.to(tl.float32)
-        value = tl.load(kept + row[:, None] * kept_row + column[None, :] * kept_column, mask=mask, other=0.0)
-        inverse = tl.load(rstd + row, mask=row < rows, other=0.0)[:, None]
-        centre = centre_or_zero(mean, row, row < rows, CENTRED and not FROM_OUTPUT, ROWS)[:, None]
-        if (
-            FROM_OUTPUT and COLUMNS > 2048
-        ):  # there are no registers to hold them all the while: read them again
-            scale = vector_or(weight, column, inside, 1.0, HAS_WEIGHT, COLUMNS)
-            shift = vector_or(bias, column, inside, 0.0, HAS_BIAS, COLUMNS)
-        normal = normalised(value, centre, inverse, scale[None, :], shift[None, :], FROM_OUTPUT)
+        if FROM_OUTPUT and COLUMNS > 2048:  # no registers can hold them all the while: read them again
+            scale = load_vector(weight, column, inside, 1.0, HAS_WEIGHT)
+            shift = load_vector(bias, column, inside, 0.0, HAS_BIAS)
+        places = row[:, None] * kept_row + column[None, :] * kept_column
+        normal, inverse = load_normal(
+            kept + places, mask, mean, rstd, row, row < rows, scale, shift, CENTRED, FROM_OUTPUT
+        )
         if HAS_WEIGHT:
             weight_sum += grad * normal
         if HAS_BIAS:
@@ -178,31 +178,18 @@ def add_parts(
 
 
 @triton.jit
-def vector_or(source, column, inside, absent: tl.constexpr, present: tl.constexpr, COLUMNS: tl.constexpr):
-    """Load weight or bias in float32, or stand in for one that is absent."""
-    if present:
-        result = tl.load(source + column, mask=inside, other=absent).to(tl.float32)
-    else:
-        result = tl.full((COLUMNS,), absent, tl.float32)
-    return result
+def load_normal(
+    pointers, mask, mean, rstd, row, inside, scale, shift, CENTRED: tl.constexpr, FROM_OUTPUT: tl.constexpr
+):
+    """Load a tile and compute x̂, (ROWS, COLUMNS), and its rows' rstd, (ROWS, 1).
 
-
-@triton.jit
-def centre_or_zero(mean, row, inside, present: tl.constexpr, ROWS: tl.constexpr):
-    """Load a number a row, its mean, or zeros where none is subtracted."""
-    result = tl.zeros((ROWS,), tl.float32)
-    if present:
-        result = tl.load(mean + row, mask=inside, other=0.0)
-    return result
-
-
-@triton.jit
-def normalised(value, centre, inverse, scale, shift, FROM_OUTPUT: tl.constexpr):
-    """Compute x̂ from the input, or from the output: 0 where the weight is 0, which kept nothing of it."""
+    The tile is of the input, or of the output: then x̂ is 0 where the weight is 0, which kept nothing of it.
+    """
+    value = tl.load(pointers, mask=mask, other=0.0).to(tl.float32)
+    inverse = tl.load(rstd + row, mask=inside, other=0.0)[:, None]
     if FROM_OUTPUT:
-        result = tl.where(
-            scale == 0.0, 0.0, (value.to(tl.float32) - shift) / tl.where(scale == 0.0, 1.0, scale)
-        )
+        result = (value - shift[None, :]) / tl.where(scale == 0.0, 1.0, scale)[None, :]
+        result = tl.where(scale[None, :] == 0.0, 0.0, result)
     else:
-        result = (value.to(tl.float32) - centre) * inverse
-    return result
+        result = (value - load_vector(mean, row, inside, 0.0, CENTRED)[:, None]) * inverse
+    return result, inverse

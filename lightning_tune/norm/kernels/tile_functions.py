@@ -1,4 +1,4 @@
-"""What the kernels of batch and group norm share: tiles of a tensor, merging of moments, activations.
+"""What kernels share: vectors that may be absent, tiles of a tensor, merging of moments, activations.
 
 A tile is CHANNELS x POSITIONS elements of a tensor, seen as (outer, channels, positions) with any strides.
 Which of the two lies side by side in memory only shows in the strides: one that is 1 is known when a kernel
@@ -38,7 +38,7 @@ def tile_positions(block, POSITIONS: tl.constexpr):
 
 @triton.jit
 def load_vector(source, place, inside, absent: tl.constexpr, present: tl.constexpr):
-    """Load a value a channel in float32, or stand in for one that is absent."""
+    """Load a value a channel, column or row in float32, or stand in for one that is absent."""
     if present:
         result = tl.load(source + place, mask=inside, other=absent).to(tl.float32)
     else:
@@ -82,3 +82,14 @@ def times_slope(grad, z, ACTIVATION: tl.constexpr):
         below = 0.5 * (1.0 + tl.erf(z * 0.7071067811865476))
         result = grad * (below + z * 0.3989422804014327 * tl.exp(-0.5 * z * z))
     return result
+
+
+@triton.jit
+def load_normal_and_slope(
+    x_pointers, grad_pointers, mask, centre, inverse, scale, shift, ACTIVATION: tl.constexpr
+):
+    """Load a tile (CHANNELS, POSITIONS); return x̂, and its gradient through the activation."""
+    grad = tl.load(grad_pointers, mask=mask, other=0.0).to(tl.float32)
+    value = tl.load(x_pointers, mask=mask, other=0.0).to(tl.float32)
+    normal = tl.where(mask, (value - centre[:, None]) * inverse[:, None], 0.0)
+    return normal, times_slope(grad, normal * scale[:, None] + shift[:, None], ACTIVATION)

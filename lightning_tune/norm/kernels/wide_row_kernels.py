@@ -12,7 +12,8 @@ output written. Any width goes, and a single row keeps the whole GPU busy.
 import triton
 import triton.language as tl
 
-from lightning_tune.norm.kernels.row_kernels import centre_or_zero, normalised, vector_or
+from lightning_tune.norm.kernels.row_kernels import load_normal
+from lightning_tune.norm.kernels.tile_functions import load_vector
 
 
 @triton.jit
@@ -119,14 +120,14 @@ def normalise_wide(
     """Store the output of a block of columns."""
     column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS).to(tl.int64)
     inside = column < columns
-    scale = vector_or(weight, column, inside, 1.0, HAS_WEIGHT, COLUMNS)
-    shift = vector_or(bias, column, inside, 0.0, HAS_BIAS, COLUMNS)
+    scale = load_vector(weight, column, inside, 1.0, HAS_WEIGHT)
+    shift = load_vector(bias, column, inside, 0.0, HAS_BIAS)
     for tile in range(tl.program_id(1), tl.cdiv(rows, ROWS), tl.num_programs(1)):
         row = tile * ROWS + tl.arange(0, ROWS).to(tl.int64)
         mask = (row < rows)[:, None] & inside[None, :]
         value = tl.load(x + row[:, None] * x_row + column[None, :] * x_column, mask=mask, other=0.0)
         inverse = tl.load(rstd + row, mask=row < rows, other=0.0)[:, None]
-        centre = centre_or_zero(mean, row, row < rows, CENTRED, ROWS)[:, None]
+        centre = load_vector(mean, row, row < rows, 0.0, CENTRED)[:, None]
         value = (value.to(tl.float32) - centre) * inverse * scale[None, :] + shift[None, :]
         place = row[:, None] * columns + column[None, :]
         tl.store(y + place, value.to(y.dtype.element_ty), mask=mask)
@@ -161,8 +162,8 @@ def sums_wide(
     block = tl.program_id(0)
     column = block * COLUMNS + tl.arange(0, COLUMNS).to(tl.int64)
     inside = column < columns
-    scale = vector_or(weight, column, inside, 1.0, HAS_WEIGHT, COLUMNS)
-    shift = vector_or(bias, column, inside, 0.0, HAS_BIAS and FROM_OUTPUT, COLUMNS)
+    scale = load_vector(weight, column, inside, 1.0, HAS_WEIGHT)
+    shift = load_vector(bias, column, inside, 0.0, HAS_BIAS and FROM_OUTPUT)
     weight_sum = tl.zeros((ROWS, COLUMNS), tl.float32)
     bias_sum = tl.zeros((ROWS, COLUMNS), tl.float32)
     for tile in range(tl.program_id(1), tl.cdiv(rows, ROWS), tl.num_programs(1)):
@@ -170,10 +171,10 @@ def sums_wide(
         mask = (row < rows)[:, None] & inside[None, :]
         grad = tl.load(grad_y + row[:, None] * grad_row + column[None, :] * grad_column, mask=mask, other=0.0)
         grad = grad.to(tl.float32)
-        value = tl.load(kept + row[:, None] * kept_row + column[None, :] * kept_column, mask=mask, other=0.0)
-        inverse = tl.load(rstd + row, mask=row < rows, other=0.0)[:, None]
-        centre = centre_or_zero(mean, row, row < rows, CENTRED and not FROM_OUTPUT, ROWS)[:, None]
-        normal = normalised(value, centre, inverse, scale[None, :], shift[None, :], FROM_OUTPUT)
+        places = row[:, None] * kept_row + column[None, :] * kept_column
+        normal, inverse = load_normal(
+            kept + places, mask, mean, rstd, row, row < rows, scale, shift, CENTRED, FROM_OUTPUT
+        )
         if HAS_WEIGHT:
             weight_sum += grad * normal
         if HAS_BIAS:
@@ -221,18 +222,18 @@ def gradient_wide(
     """Store the gradient of the input of a block of columns; `slope` and `level` are the rows' sums."""
     column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS).to(tl.int64)
     inside = column < columns
-    scale = vector_or(weight, column, inside, 1.0, HAS_WEIGHT, COLUMNS)
-    shift = vector_or(bias, column, inside, 0.0, HAS_BIAS and FROM_OUTPUT, COLUMNS)
+    scale = load_vector(weight, column, inside, 1.0, HAS_WEIGHT)
+    shift = load_vector(bias, column, inside, 0.0, HAS_BIAS and FROM_OUTPUT)
     for tile in range(tl.program_id(1), tl.cdiv(rows, ROWS), tl.num_programs(1)):
         row = tile * ROWS + tl.arange(0, ROWS).to(tl.int64)
         mask = (row < rows)[:, None] & inside[None, :]
         grad = tl.load(grad_y + row[:, None] * grad_row + column[None, :] * grad_column, mask=mask, other=0.0)
-        value = tl.load(kept + row[:, None] * kept_row + column[None, :] * kept_column, mask=mask, other=0.0)
-        inverse = tl.load(rstd + row, mask=row < rows, other=0.0)[:, None]
-        centre = centre_or_zero(mean, row, row < rows, CENTRED and not FROM_OUTPUT, ROWS)[:, None]
-        normal = normalised(value, centre, inverse, scale[None, :], shift[None, :], FROM_OUTPUT)
+        places = row[:, None] * kept_row + column[None, :] * kept_column
+        normal, inverse = load_normal(
+            kept + places, mask, mean, rstd, row, row < rows, scale, shift, CENTRED, FROM_OUTPUT
+        )
         along = tl.load(slope + row, mask=row < rows, other=0.0)[:, None] / columns
-        plain = centre_or_zero(level, row, row < rows, CENTRED, ROWS)[:, None] / columns
+        plain = load_vector(level, row, row < rows, 0.0, CENTRED)[:, None] / columns
         result = (grad.to(tl.float32) * scale[None, :] - plain - normal * along) * inverse
         if ADD:
             place = row[:, None] * total_row + column[None, :] * total_column

@@ -17,6 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_tune.norm.reference.add import (
+    add_norm_backward,
+    gradient_through_rstd,
+    normal_from_output,
+)
+
 BLOCK_BYTES = 512 << 10
 """Of a block of rows, for each thread: about what the second-level cache of a core holds."""
 
@@ -201,30 +207,24 @@ def _differentiable(
     """Return the same gradients by operators that autograd can differentiate again."""
     shape, eps, centred, memory_efficient = ctx.settings
     kept, _, rstd, weight, bias = ctx.saved_tensors
-    over = tuple(range(kept.dim() - len(shape), kept.dim()))
     wide = _wide(kept)
-    value = kept.to(wide)
-    scale = None if weight is None else weight.to(wide)
     if memory_efficient:
-        rstd = rstd.to(wide).view(*kept.shape[: kept.dim() - len(shape)], *[1] * len(shape))
-        value = value if bias is None else value - bias.to(wide)
-        normal = value if scale is None else value * inverse(scale)
+        rstd = rstd.to(wide).view(kept.shape[: kept.dim() - len(shape)])
+        normal = normal_from_output(kept, rstd, weight, bias)
     else:
+        over = tuple(range(-len(shape), 0))
+        value = kept.to(wide)
         value = value - value.mean(over, keepdim=True) if centred else value
         smallest = torch.finfo(wide).eps if eps is None else eps
         rstd = (value.square().mean(over, keepdim=True) + smallest).rsqrt()
-        normal = value * rstd
+        normal, rstd = value * rstd, rstd.squeeze(over)
     grad = torch.zeros_like(normal) if grad_total is None else grad_total.to(wide)
     grad_weight = grad_bias = None
     if grad_output is not None:
-        outer = grad_output.to(wide)
-        d = outer if scale is None else outer * scale
-        inner = d - normal * (d * normal).mean(over, keepdim=True)
-        grad = grad + rstd * (inner - d.mean(over, keepdim=True) if centred else inner)
-        leading = tuple(range(kept.dim() - len(shape)))
-        grad_weight = None if weight is None else (outer * normal).sum(leading).to(weight.dtype)
-        grad_bias = None if bias is None else outer.sum(leading).to(bias.dtype)
-    if grad_rstd is not None:  # d rstd / d sum = -rstd^2 h / n
-        grad = grad - grad_rstd.to(wide).view_as(rstd) * rstd.square() * normal / math.prod(shape)
+        grad, *grads = add_norm_backward(grad_output, grad, normal, rstd, weight, centred=centred)
+        grad_weight = None if weight is None else grads[0].to(weight.dtype)
+        grad_bias = None if bias is None else grads[1].to(bias.dtype)
+    if grad_rstd is not None:
+        grad = grad + gradient_through_rstd(grad_rstd.to(wide).view_as(rstd), rstd, normal)
     grad = grad.to(kept.dtype)
     return grad, grad, grad_weight, grad_bias, *[None] * 4

@@ -17,8 +17,11 @@ from lightning_tune.norm.kernels.differentiable import differentiable
 from lightning_tune.norm.kernels.shapes import as_row, none_if_absent, output_dtype, rms_eps
 from lightning_tune.norm.reference import layer as layer_reference
 from lightning_tune.norm.reference import rms as rms_reference
-from lightning_tune.norm.reference.layer import layer_norm_recovered, sum_of_rows
-from lightning_tune.norm.reference.statistics import mean_over, scaled, widened
+from lightning_tune.norm.reference.add import (
+    add_norm_backward,
+    gradient_through_rstd,
+    normal_from_output,
+)
 
 
 def add_layer_norm(
@@ -117,19 +120,12 @@ def _plain_add_layer_norm_backward_from_output(
     bias: Tensor | None,
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    row, dims = output.shape[rstd.ndim :], tuple(range(rstd.ndim - output.ndim, 0))
-    normal = _normal(output, rstd, weight, bias)
-    grad = widened(grad_output)
-    weighted = scaled(grad, weight, None)
-    grad_total = _spread(rstd, row) * (
-        weighted - mean_over(weighted, dims) - normal * mean_over(weighted * normal, dims)
-    )
-    like = output if weight is None else weight
-    grad_weight = None if weight is None else sum_of_rows(grad * normal, row).to(weight.dtype)
-    grad_bias = None if bias is None else sum_of_rows(grad, row).to(like.dtype)
-    if grad_sum is not None:
-        grad_total = grad_total + grad_sum
-    return grad_total.to(dtype), as_row(grad_weight, row, output), as_row(grad_bias, row, output)
+    row, like = output.shape[rstd.ndim :], output if weight is None else weight
+    normal = normal_from_output(output, rstd, weight, bias)
+    grads = add_norm_backward(grad_output, grad_sum, normal, rstd, weight, centred=True)
+    grad_weight = None if weight is None else grads[1].to(weight.dtype)
+    grad_bias = None if bias is None else grads[2].to(like.dtype)
+    return grads[0].to(dtype), as_row(grad_weight, row, output), as_row(grad_bias, row, output)
 
 
 def _plain_add_rms_norm_backward_from_output(
@@ -140,30 +136,10 @@ def _plain_add_rms_norm_backward_from_output(
     weight: Tensor | None,
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
-    row, dims = output.shape[rstd.ndim :], tuple(range(rstd.ndim - output.ndim, 0))
-    normal = _normal(output, rstd, weight, None)
-    grad = widened(grad_output)
-    weighted = scaled(grad, weight, None)
-    grad_total = _spread(rstd, row) * (weighted - normal * mean_over(weighted * normal, dims))
-    grad_weight = None if weight is None else sum_of_rows(grad * normal, row).to(weight.dtype)
-    if grad_sum is not None:
-        grad_total = grad_total + grad_sum
-    return grad_total.to(dtype), as_row(grad_weight, row, output)
-
-
-def _normal(output: Tensor, rstd: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """Return the normalised rows x̂ from the output."""
-    return layer_norm_recovered(output, torch.ones_like(rstd), weight, bias)
-
-
-def _spread(statistic: Tensor, row: torch.Size) -> Tensor:
-    """Let a statistic of the rows broadcast over them."""
-    return statistic.reshape(statistic.shape + (1,) * len(row))
-
-
-def _grad_through_rstd(grad_rstd: Tensor, rstd: Tensor, normal: Tensor) -> Tensor:
-    row = normal.shape[rstd.ndim :]
-    return _spread(-grad_rstd * rstd.square() / max(row.numel(), 1), row) * normal
+    normal = normal_from_output(output, rstd, weight, None)
+    grads = add_norm_backward(grad_output, grad_sum, normal, rstd, weight, centred=False)
+    grad_weight = None if weight is None else grads[1].to(weight.dtype)
+    return grads[0].to(dtype), as_row(grad_weight, output.shape[rstd.ndim :], output)
 
 
 _add_layer_norm_backward = differentiable(registered.add_layer_norm_backward, _plain_add_layer_norm_backward)
@@ -205,7 +181,9 @@ def _pull_add_layer_norm(
         grad_weight = none_if_absent(grads[1], weight is not None)
         grad_bias = none_if_absent(grads[2], ctx.has_bias)
     if grad_rstd is not None:
-        through = _grad_through_rstd(grad_rstd, rstd, _normal(kept, rstd, *rest)).to(ctx.sum_dtype)
+        through = gradient_through_rstd(grad_rstd, rstd, normal_from_output(kept, rstd, *rest)).to(
+            ctx.sum_dtype
+        )
         grad_total = through if grad_total is None else grad_total + through
     return grad_total, grad_total, None, grad_weight, grad_bias, None, None, None
 
@@ -232,7 +210,9 @@ def _pull_add_rms_norm(
             grads = _add_rms_norm_backward(grad_output, grad_sum, kept, rstd, weight)
         grad_total, grad_weight = grads[0], none_if_absent(grads[1], weight is not None)
     if grad_rstd is not None:
-        through = _grad_through_rstd(grad_rstd, rstd, _normal(kept, rstd, weight, None)).to(ctx.sum_dtype)
+        through = gradient_through_rstd(grad_rstd, rstd, normal_from_output(kept, rstd, weight, None)).to(
+            ctx.sum_dtype
+        )
         grad_total = through if grad_total is None else grad_total + through
     return grad_total, grad_total, None, grad_weight, None, None, None
 

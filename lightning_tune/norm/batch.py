@@ -1,10 +1,12 @@
 """`BatchNorm1d`, `BatchNorm2d` and `BatchNorm3d`: torch.nn's, computed by a backend of choice."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lightning_tune.norm import coverage
+from lightning_tune.norm import coverage, cpp
 from lightning_tune.norm.channel_functions import batch_norm
 from lightning_tune.norm.dispatch import Backend, Path, checked, choose, shown
 from lightning_tune.norm.running import RunningStatistics
@@ -47,7 +49,14 @@ class BatchNorm(RunningStatistics, _BatchNorm):
         obstacle = coverage.channels(
             input, *self._statistics(), self.weight, self.bias, self._uses_batch(), self.eps
         )
-        return choose("batch_norm", input, self.backend, obstacle)
+        return choose(
+            "batch_norm",
+            input,
+            self.backend,
+            obstacle,
+            partial(cpp.channels_obstacle, input, *self._statistics(), self.weight, self.bias),
+            cpp.pays("batch_norm", input),
+        )
 
     def extra_repr(self) -> str:
         """Return torch's, and the backend if it is not the usual one."""
@@ -69,7 +78,7 @@ class BatchNorm1d(BatchNorm, nn.BatchNorm1d):
         device: of the parameters.
         dtype: of the parameters.
         bias: whether there is a bias with the weight, at first 0.
-        backend: "auto", "triton", "aten" or "reference"; `explain` tells what "auto" takes.
+        backend: "auto", "triton", "cpp", "aten" or "reference"; `explain` tells what "auto" takes.
 
     Raises:
         ArgumentError: another backend; in a forward pass, one that can't be honoured.

@@ -1,6 +1,5 @@
 """Batch norm as a function, alone and with the activation after it."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Literal, get_args
 
@@ -8,19 +7,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from lightning_tune.errors import ArgumentError
-from lightning_tune.norm import compounds_cpu, coverage, reference
+from lightning_tune.norm import composed, coverage, cpp, reference
+from lightning_tune.norm.cpp import channels
 from lightning_tune.norm.dispatch import Backend, chosen
 from lightning_tune.norm.reference.statistics import widened
 from lightning_tune.norm.running import update_running_statistics, values_per_channel
 
 Activation = Literal["none", "relu", "silu", "gelu"]
-
-_ACTIVATED: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "none": lambda normed: normed,
-    "relu": functional.relu,
-    "silu": functional.silu,
-    "gelu": functional.gelu,
-}
 
 
 def batch_norm(
@@ -65,12 +58,15 @@ def batch_norm(
         >>> mean.item(), var.item()     # half of (0, 1), half of mean 3 and unbiased variance 8
         (1.5, 4.5)
     """
-    if backend == "auto" and input.is_cuda is not True:
+    if backend == "auto" and input.is_cuda is not True and not cpp.considered("batch_norm", input):
         return functional.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     values = (input, running_mean, running_var, weight, bias, training, momentum, eps)
     aten = partial(functional.batch_norm, *values)
     obstacle = coverage.channels(input, running_mean, running_var, weight, bias, training, eps)
-    match chosen("batch_norm", input, backend, obstacle, aten):
+    in_cpp = partial(cpp.channels_obstacle, input, running_mean, running_var, weight, bias)
+    match chosen("batch_norm", input, backend, obstacle, aten, in_cpp):
+        case "cpp":
+            return channels.batch_norm_act(*values, "none")
         case "triton":
             return _batch_norm_by_kernels(*values, "none")
         case "reference":
@@ -106,7 +102,7 @@ def batch_norm_act(
         eps: added to the variance.
         activation: "none", "relu", "silu" or "gelu" (with the error function, torch's default).
         memory_efficient: the backward pass keeps the input alone and computes again what is between. The
-            kernels do so anyway; the reference never.
+            kernels, of either kind, do so anyway; the reference never.
         backend: who computes.
 
     Returns:
@@ -124,11 +120,17 @@ def batch_norm_act(
     """
     checked_activation(activation)
     values = (input, running_mean, running_var, weight, bias, training, momentum, eps)
-    aten = partial(compounds_cpu.batch_norm_act, *values, activation, memory_efficient)
-    if backend == "auto" and input.is_cuda is not True:
-        return aten()
+    on_cpu = backend == "auto" and input.is_cuda is not True
+    if on_cpu and not cpp.considered("batch_norm_act", input, always=memory_efficient):
+        return composed.batch_norm_act(*values, activation)
     obstacle = coverage.channels(input, running_mean, running_var, weight, bias, training, eps)
-    match chosen("batch_norm_act", input, backend, obstacle, aten):
+    aten = partial(composed.batch_norm_act, *values, activation)
+    if memory_efficient and obstacle is None and cpp.transforms_obstacle() is None:
+        aten = partial(channels.batch_norm_act, *values, activation, compiled=False)
+    in_cpp = partial(cpp.channels_obstacle, input, running_mean, running_var, weight, bias)
+    match chosen("batch_norm_act", input, backend, obstacle, aten, in_cpp):
+        case "cpp":
+            return channels.batch_norm_act(*values, activation)
         case "triton":
             return _batch_norm_by_kernels(*values, activation)
         case "reference":
@@ -193,4 +195,4 @@ def _batch_norm_by_reference(
     else:
         output, mean, var, _ = reference.batch_norm(wide, weight, bias, eps)
         update_running_statistics(running_mean, running_var, mean, var, values_per_channel(input), momentum)
-    return _ACTIVATED[activation](output).to(input.dtype)
+    return composed.ACTIVATIONS[activation](output).to(input.dtype)

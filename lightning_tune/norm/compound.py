@@ -4,11 +4,13 @@ Their state dicts are those of the norm inside, so that a checkpoint of the two 
 name stays.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _NormBase
 
-from lightning_tune.norm import coverage
+from lightning_tune.norm import coverage, cpp
 from lightning_tune.norm.channel_functions import Activation, batch_norm_act, checked_activation
 from lightning_tune.norm.dispatch import Backend, Path, checked, choose, shown
 from lightning_tune.norm.layer import LayerNorm
@@ -74,7 +76,14 @@ class AddLayerNorm(LayerNorm):
         """Return who computes an input, with a residual like it or a given one, and why."""
         residual = input if residual is None else residual
         obstacle = coverage.sums(input, residual, self.normalized_shape, self.weight, self.bias)
-        return choose("add_layer_norm", input, self.backend, obstacle)
+        return choose(
+            "add_layer_norm",
+            input,
+            self.backend,
+            obstacle,
+            partial(cpp.rows_obstacle, input, residual, self.weight, self.bias),
+            cpp.considered("add_layer_norm", input, always=self.memory_efficient),
+        )
 
     def extra_repr(self) -> str:
         """Return `LayerNorm`'s, and whether memory is saved."""
@@ -134,7 +143,14 @@ class AddRMSNorm(RMSNorm):
         """Return who computes an input, with a residual like it or a given one, and why."""
         residual = input if residual is None else residual
         obstacle = coverage.sums(input, residual, self.normalized_shape, self.weight)
-        return choose("add_rms_norm", input, self.backend, obstacle)
+        return choose(
+            "add_rms_norm",
+            input,
+            self.backend,
+            obstacle,
+            partial(cpp.rows_obstacle, input, residual, self.weight),
+            cpp.considered("add_rms_norm", input, always=self.memory_efficient),
+        )
 
     def extra_repr(self) -> str:
         """Return `RMSNorm`'s, and whether memory is saved."""
@@ -222,7 +238,14 @@ class BatchNormAct2d(RunningStatistics, _NormBase):
         obstacle = coverage.channels(
             input, *self._statistics(), self.weight, self.bias, self._uses_batch(), self.eps
         )
-        return choose("batch_norm_act", input, self.backend, obstacle)
+        return choose(
+            "batch_norm_act",
+            input,
+            self.backend,
+            obstacle,
+            partial(cpp.channels_obstacle, input, *self._statistics(), self.weight, self.bias),
+            cpp.considered("batch_norm_act", input, always=self.memory_efficient),
+        )
 
     def extra_repr(self) -> str:
         """Return torch's for a batch norm, with the activation."""

@@ -111,6 +111,8 @@ def sums(
         >>> sums(torch.ones(2, 4), torch.ones(4, dtype=torch.float16), [4], None) is None
         True
     """
+    if residual.shape == input.shape and residual.dtype == input.dtype and residual.device == input.device:
+        return rows(input, normalized_shape, weight, bias) or _unusual(residual)
     pairs = zip(input.shape[::-1], residual.shape[::-1], strict=False)
     if any(one != other and 1 not in (one, other) for one, other in pairs):
         return (

@@ -1,9 +1,10 @@
-"""Which code computes a norm: our Triton kernels, torch's own operators, or the reference in plain torch.
+"""Which code computes a norm: our kernels, torch's own operators, or the reference in plain torch.
 
-`"auto"` takes the kernels on a GPU where they cover the case, and torch's fused operators for all else. It
-may not cost anything on a CPU, where a small norm takes 30 microseconds: the functions of `functional.py` ask
-one question there, `input.is_cuda`, before they call torch. An explicit backend is taken at its word: it
-computes, or an error says why it can't.
+`"auto"` takes the Triton kernels on a GPU and the kernels in C++ on a CPU where they cover the case (on a CPU
+where the input is large enough for them to be faster, too), and torch's fused operators for all else. It may
+not cost anything on a CPU, where a small norm takes 30 microseconds: the functions of `functional.py` ask for
+device and size there before they call torch. An explicit backend is taken at its word: it computes, or an
+error says why it can't.
 """
 
 import functools
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 
 from lightning_tune.errors import ArgumentError
 
-Backend = Literal["auto", "triton", "aten", "reference"]
+Backend = Literal["auto", "triton", "cpp", "aten", "reference"]
+Chosen = Literal["triton", "cpp", "aten", "reference"]
+Obstacle = Callable[[], str | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +27,7 @@ class Path:
     """The code that computes a norm of an input.
 
     Attributes:
-        backend: "triton", our kernels; "aten", torch's operators; "reference", plain torch.
+        backend: "triton" or "cpp", our kernels; "aten", torch's operators; "reference", plain torch.
         reason: why that one, in words.
 
     Example:
@@ -32,7 +35,7 @@ class Path:
         aten: the input is on cpu
     """
 
-    backend: Literal["triton", "aten", "reference"]
+    backend: Chosen
     reason: str
 
     def __str__(self) -> str:
@@ -69,7 +72,14 @@ def explain(module: nn.Module, input: Tensor) -> Path:
     return path
 
 
-def choose(operation: str, input: Tensor, backend: Backend = "auto", obstacle: str | None = None) -> Path:
+def choose(
+    operation: str,
+    input: Tensor,
+    backend: Backend = "auto",
+    obstacle: str | None = None,
+    in_cpp: Obstacle | None = None,
+    worth: bool = True,
+) -> Path:
     """Return the code that computes a norm.
 
     Args:
@@ -78,6 +88,8 @@ def choose(operation: str, input: Tensor, backend: Backend = "auto", obstacle: s
         backend: what is asked for.
         obstacle: why torch's operator must be called whatever is asked for (`coverage.py`); None if nothing
             is in the way.
+        in_cpp: says what else is in the way of the kernels in C++; None if there are none for the operation.
+        worth: whether the input is large enough for these to be faster than torch's operator.
 
     Returns:
         The path and its reason.
@@ -94,13 +106,18 @@ def choose(operation: str, input: Tensor, backend: Backend = "auto", obstacle: s
         lightning_tune.errors.ArgumentError: `backend="triton"` can't be honoured for layer_norm: the \
 kernels compute in float32, and the input is torch.float64.
     """
-    chosen, reason = pick(operation, input, backend, obstacle)
+    chosen, reason = pick(operation, input, backend, obstacle, in_cpp, worth)
     return Path(backend=chosen, reason=reason)
 
 
 def pick(
-    operation: str, input: Tensor, backend: Backend, obstacle: str | None
-) -> tuple[Literal["triton", "aten", "reference"], str]:
+    operation: str,
+    input: Tensor,
+    backend: Backend,
+    obstacle: str | None,
+    in_cpp: Obstacle | None = None,
+    worth: bool = True,
+) -> tuple[Chosen, str]:
     """Return backend and reason of `choose`, in a form that `torch.compile` can trace."""
     match backend:
         case "aten":
@@ -114,19 +131,37 @@ def pick(
             if obstacle is None:
                 return "triton", "`backend` asks for it"
             raise _refusal(operation, backend, obstacle)
-        case "auto":
-            if not input.is_cuda:
-                return "aten", f"the input is on {input.device}, where torch's own operator is the fastest"
+        case "cpp":
+            obstacle = obstacle or ("there is no such kernel" if in_cpp is None else in_cpp())
+            if obstacle is None:
+                return "cpp", "`backend` asks for it"
+            raise _refusal(operation, backend, obstacle)
+        case "auto" if input.is_cuda:
             obstacle = obstacle or _kernels_refuse(input.dtype, input.device)
             if obstacle is None:
                 return "triton", f"the input is {input.dtype} on {input.device}, which the kernels cover"
+            return "aten", obstacle
+        case "auto":
+            if in_cpp is None or not worth:
+                return "aten", f"the input is on {input.device}, where torch's own operator is the fastest"
+            obstacle = obstacle or in_cpp()
+            if obstacle is None:
+                return (
+                    "cpp",
+                    f"the input is {input.dtype} on {input.device}, where the kernels in C++ are faster",
+                )
             return "aten", obstacle
     raise ArgumentError(_unknown(backend))
 
 
 def chosen(
-    operation: str, input: Tensor, backend: Backend, obstacle: str | None, aten: Callable[[], object]
-) -> Literal["triton", "aten", "reference"]:
+    operation: str,
+    input: Tensor,
+    backend: Backend,
+    obstacle: str | None,
+    aten: Callable[[], object],
+    in_cpp: Obstacle | None = None,
+) -> Chosen:
     """Return the backend of `choose`; but what torch refuses is refused by torch.
 
     Args:
@@ -135,10 +170,11 @@ def chosen(
         backend: what is asked for.
         obstacle: what is in the way.
         aten: the call of torch's operator, which raises where torch has something against the arguments.
+        in_cpp: as of `choose`; on a CPU, "auto" is asked for only where the kernels in C++ would be faster.
     """
-    if obstacle is not None and backend in ("triton", "reference"):
+    if obstacle is not None and backend in ("triton", "cpp", "reference"):
         aten()
-    return pick(operation, input, backend, obstacle)[0]
+    return pick(operation, input, backend, obstacle, in_cpp)[0]
 
 
 def as_under_autocast(input: Tensor) -> Tensor:
@@ -158,8 +194,8 @@ def checked(backend: Backend) -> Backend:
         >>> checked("fast")
         Traceback (most recent call last):
           ...
-        lightning_tune.errors.ArgumentError: `backend` must be one of "auto", "triton", "aten", "reference", \
-got 'fast'.
+        lightning_tune.errors.ArgumentError: `backend` must be one of "auto", "triton", "cpp", "aten", \
+"reference", got 'fast'.
     """
     if backend not in get_args(Backend):
         raise ArgumentError(_unknown(backend))

@@ -1,8 +1,8 @@
 """The norms as functions: torch.nn.functional's names, arguments and results, and a choice of who computes.
 
-Each takes `backend`, one of "auto", "triton", "aten" and "reference" (`dispatch.py`). On a CPU "auto" is
-torch's own function after one question. What torch refuses is refused by torch, in its words. The formulas
-are in `reference/`, the kernels in `kernels/`.
+Each takes `backend`, one of "auto", "triton", "cpp", "aten" and "reference" (`dispatch.py`). What torch
+refuses is refused by torch, in its words. The formulas are in `reference/`, the kernels in `kernels/` and
+`cpp/`.
 """
 
 from lightning_tune.norm.channel_functions import Activation, batch_norm, batch_norm_act

@@ -1,9 +1,11 @@
 """`LayerNorm`: torch.nn's, computed by a backend of choice."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from lightning_tune.norm import coverage
+from lightning_tune.norm import coverage, cpp
 from lightning_tune.norm.dispatch import Backend, Path, checked, choose, shown
 from lightning_tune.norm.row_functions import layer_norm
 
@@ -21,7 +23,7 @@ class LayerNorm(nn.LayerNorm):
         bias: whether there is a bias, too, at first 0.
         device: of the parameters.
         dtype: of the parameters.
-        backend: "auto", "triton", "aten" or "reference"; `explain` tells what "auto" takes.
+        backend: "auto", "triton", "cpp", "aten" or "reference"; `explain` tells what "auto" takes.
 
     Raises:
         ArgumentError: another backend; in a forward pass, one that can't be honoured.
@@ -58,7 +60,14 @@ class LayerNorm(nn.LayerNorm):
     def path_of(self, input: Tensor) -> Path:
         """Return who computes this input, and why."""
         obstacle = coverage.rows(input, self.normalized_shape, self.weight, self.bias)
-        return choose("layer_norm", input, self.backend, obstacle)
+        return choose(
+            "layer_norm",
+            input,
+            self.backend,
+            obstacle,
+            partial(cpp.rows_obstacle, input, None, self.weight, self.bias),
+            cpp.pays("layer_norm", input),
+        )
 
     def extra_repr(self) -> str:
         """Return torch's, and the backend if it is not the usual one."""

@@ -6,7 +6,8 @@ from functools import partial
 from torch import Tensor
 from torch.nn import functional
 
-from lightning_tune.norm import compounds_cpu, coverage, reference
+from lightning_tune.norm import composed, coverage, cpp, reference
+from lightning_tune.norm.cpp.rows import row_norm
 from lightning_tune.norm.dispatch import Backend, as_under_autocast, chosen
 
 
@@ -40,11 +41,15 @@ def layer_norm(
         >>> layer_norm(torch.tensor([[1.0, 3.0], [2.0, 10.0]]), [2], eps=0.0).tolist()
         [[-1.0, 1.0], [-1.0, 1.0]]
     """
-    if backend == "auto" and input.is_cuda is not True:
+    if backend == "auto" and input.is_cuda is not True and not cpp.considered("layer_norm", input):
         return functional.layer_norm(input, normalized_shape, weight, bias, eps)
     aten = partial(functional.layer_norm, input, list(normalized_shape), weight, bias, eps)
     obstacle = coverage.rows(input, normalized_shape, weight, bias)
-    match chosen("layer_norm", input, backend, obstacle, aten):
+    in_cpp = partial(cpp.rows_obstacle, input, None, weight, bias)
+    match chosen("layer_norm", input, backend, obstacle, aten, in_cpp):
+        case "cpp":
+            shape = tuple(normalized_shape)
+            return row_norm(input, None, shape, weight, bias, eps, centred=True)[0]
         case "triton":
             from lightning_tune.norm.kernels import row_operators
 
@@ -84,11 +89,15 @@ def rms_norm(
         >>> [round(value, 4) for value in rms_norm(torch.tensor([1.0, 7.0]), [2]).tolist()]
         [0.2, 1.4]
     """
-    if backend == "auto" and input.is_cuda is not True:
+    if backend == "auto" and input.is_cuda is not True and not cpp.considered("rms_norm", input):
         return functional.rms_norm(input, normalized_shape, weight, eps)
     aten = partial(functional.rms_norm, input, list(normalized_shape), weight, eps)
     obstacle = coverage.rows(input, normalized_shape, weight)
-    match chosen("rms_norm", input, backend, obstacle, aten):
+    in_cpp = partial(cpp.rows_obstacle, input, None, weight)
+    match chosen("rms_norm", input, backend, obstacle, aten, in_cpp):
+        case "cpp":
+            shape = tuple(normalized_shape)
+            return row_norm(input, None, shape, weight, None, eps, centred=False)[0]
         case "triton":
             from lightning_tune.norm.kernels import row_operators
 
@@ -135,14 +144,19 @@ def add_layer_norm(
         >>> output.tolist(), total.tolist()
         ([[-1.0, 1.0]], [[2.0, 4.0]])
     """
-    if backend == "auto" and input.is_cuda is not True:
-        return compounds_cpu.add_layer_norm(
-            input, residual, normalized_shape, weight, bias, eps, memory_efficient
-        )
+    on_cpu = backend == "auto" and input.is_cuda is not True
+    if on_cpu and not cpp.considered("add_layer_norm", input, always=memory_efficient):
+        return composed.add_layer_norm(input, residual, normalized_shape, weight, bias, eps)
     values = (input, residual, list(normalized_shape), weight, bias, eps)
-    aten = partial(compounds_cpu.add_layer_norm, *values, memory_efficient)
     obstacle = coverage.sums(input, residual, normalized_shape, weight, bias)
-    match chosen("add_layer_norm", input, backend, obstacle, aten):
+    own = partial(row_norm, input, residual, tuple(normalized_shape), weight, bias, eps, centred=True)
+    aten = partial(composed.add_layer_norm, *values)
+    if memory_efficient and obstacle is None and _alike(input, residual):
+        aten = partial(own, memory_efficient=True, compiled=False)
+    in_cpp = partial(cpp.rows_obstacle, input, residual, weight, bias)
+    match chosen("add_layer_norm", input, backend, obstacle, aten, in_cpp):
+        case "cpp":
+            return own(memory_efficient=memory_efficient)
         case "triton":
             from lightning_tune.norm.kernels import row_operators
 
@@ -189,12 +203,19 @@ def add_rms_norm(
         >>> [round(value, 4) for value in output[0].tolist()], total.tolist()
         ([0.2, 1.4], [[1.0, 7.0]])
     """
-    if backend == "auto" and input.is_cuda is not True:
-        return compounds_cpu.add_rms_norm(input, residual, normalized_shape, weight, eps, memory_efficient)
+    on_cpu = backend == "auto" and input.is_cuda is not True
+    if on_cpu and not cpp.considered("add_rms_norm", input, always=memory_efficient):
+        return composed.add_rms_norm(input, residual, normalized_shape, weight, eps)
     values = (input, residual, list(normalized_shape), weight, eps)
-    aten = partial(compounds_cpu.add_rms_norm, *values, memory_efficient)
     obstacle = coverage.sums(input, residual, normalized_shape, weight)
-    match chosen("add_rms_norm", input, backend, obstacle, aten):
+    own = partial(row_norm, input, residual, tuple(normalized_shape), weight, None, eps, centred=False)
+    aten = partial(composed.add_rms_norm, *values)
+    if memory_efficient and obstacle is None and _alike(input, residual):
+        aten = partial(own, memory_efficient=True, compiled=False)
+    in_cpp = partial(cpp.rows_obstacle, input, residual, weight)
+    match chosen("add_rms_norm", input, backend, obstacle, aten, in_cpp):
+        case "cpp":
+            return own(memory_efficient=memory_efficient)
         case "triton":
             from lightning_tune.norm.kernels import row_operators
 
@@ -204,3 +225,9 @@ def add_rms_norm(
             return reference.rms_norm(as_under_autocast(total), normalized_shape, weight, eps)[0], total
         case _:
             return aten()
+
+
+def _alike(input: Tensor, residual: Tensor) -> bool:
+    """Whether one gradient fits both, and torch need not see its own operators."""
+    same = input.shape == residual.shape and input.dtype == residual.dtype
+    return same and cpp.transforms_obstacle() is None

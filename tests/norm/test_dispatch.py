@@ -98,7 +98,7 @@ def test_an_unknown_backend_lists_those_that_exist():
         lambda: norm.BatchNorm2d(3, backend="cuda"),
         lambda: norm.functional.layer_norm(torch.zeros(2, 3), [3], backend="cuda"),
     ):
-        with pytest.raises(ArgumentError, match='"auto", "triton", "aten", "reference", got \'cuda\''):
+        with pytest.raises(ArgumentError, match='"auto", "triton", "cpp", "aten", "reference", got \'cuda\''):
             call()
 
 

@@ -375,7 +375,7 @@ def test_our_own_further_layers_are_settled_until_another_kind_is_wanted():
         ({"kinds": ["layer_norm", "norm"]}, r"`kinds` takes"),
         (
             {"backend": "fast"},
-            r'`backend` must be one of "auto", "triton", "aten", "reference", got \'fast\'',
+            r'`backend` must be one of "auto", "triton", "cpp", "aten", "reference", got \'fast\'',
         ),
         (
             {"include": "encoder.*"},

@@ -1,0 +1,225 @@
+"""Call the kernels in C++ with tensors: make room for outputs, hand over addresses.
+
+Nothing is checked here (`__init__.py` does): the tensors lie on the CPU, in one piece, are of fitting types
+and shapes, and are not empty.
+"""
+
+import ctypes
+import functools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lightning_tune.norm.cpp.build import library
+
+TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 2}
+ACTIVATIONS = {"none": 0, "relu": 1, "silu": 2, "gelu": 3}
+VALUES_A_THREAD = 1 << 15
+
+_INT, _LONG, _DOUBLE, _POINTER = ctypes.c_int, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+
+
+def wide_type(dtype: torch.dtype) -> torch.dtype:
+    """Return the type that is computed in: float32 for float32 and bfloat16, float64 for float64.
+
+    Example:
+        >>> wide_type(torch.bfloat16)
+        torch.float32
+    """
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def row_norm(
+    input: Tensor,
+    residual: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    columns: int,
+    eps: float,
+    centred: bool,
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """Normalise rows of an input, or of its sum with a residual.
+
+    Args:
+        input: (rows, columns), in any shape.
+        residual: the same, or None.
+        weight: (columns,), or None for 1.
+        bias: (columns,), or None for 0.
+        columns: values of a row.
+        eps: added to the variance or mean square.
+        centred: layer norm, else RMS norm.
+
+    Returns:
+        (output, sum, mean, rstd). The sum is the input if there is no residual; mean, of each row, is None
+        for RMS norm.
+    """
+    rows, wide = input.numel() // max(1, columns), wide_type(input.dtype)
+    output = torch.empty_like(input)
+    total = input if residual is None else torch.empty_like(input)
+    mean = torch.empty(rows, dtype=wide, device=input.device) if centred else None
+    rstd = torch.empty(rows, dtype=wide, device=input.device)
+    _kernels().row_norm_forward(
+        TYPES[input.dtype],
+        _parameter_type(input, weight, bias),
+        centred,
+        *_addresses(input, residual, weight, bias, total, output, mean, rstd),
+        rows,
+        columns,
+        eps,
+        _threads(input),
+    )
+    return output, total, mean, rstd
+
+
+def row_norm_backward(
+    grad_output: Tensor,
+    grad_total: Tensor | None,
+    kept: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor | None,
+    rstd: Tensor,
+    columns: int,
+    centred: bool,
+    recovers: bool,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return the gradients of what was normalised, weight and bias.
+
+    Args:
+        grad_output: of the output's shape.
+        grad_total: the sum's own gradient, or None.
+        kept: what was normalised, or the output.
+        weight: (columns,), or None.
+        bias: (columns,), or None.
+        mean: of each row; None for RMS norm or if `kept` is the output.
+        rstd: of each row.
+        columns: values of a row.
+        centred: layer norm, else RMS norm.
+        recovers: whether `kept` is the output.
+    """
+    grad = torch.empty_like(kept)
+    grad_weight = None if weight is None else torch.empty_like(weight)
+    grad_bias = None if bias is None else torch.empty_like(bias)
+    _kernels().row_norm_backward(
+        TYPES[kept.dtype],
+        _parameter_type(kept, weight, bias),
+        centred,
+        recovers,
+        *_addresses(grad_output, grad_total, kept, weight, bias, mean, rstd, grad, grad_weight, grad_bias),
+        len(rstd),
+        columns,
+        _threads(kept),
+    )
+    return grad, grad_weight, grad_bias
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelNorm:
+    """A batch norm with an activation after it.
+
+    Attributes:
+        activation: "none", "relu", "silu" or "gelu".
+        training: by the batch's own statistics, else the running ones.
+        momentum: the share of the batch in the running statistics.
+        eps: added to the variance.
+    """
+
+    activation: str
+    training: bool
+    momentum: float
+    eps: float
+
+    def forward(
+        self,
+        input: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the output, and mean and rstd of each channel; update the running statistics in training."""
+        output = torch.empty_like(input)
+        mean = torch.empty(input.shape[1], dtype=wide_type(input.dtype), device=input.device)
+        rstd = torch.empty_like(mean)
+        _kernels().batch_norm_act_forward(
+            *self._how(input, weight, bias, running_mean),
+            *_addresses(input, weight, bias, running_mean, running_var, output, mean, rstd),
+            *_sizes(input),
+            self.momentum,
+            self.eps,
+            _threads(input),
+        )
+        if self.training:
+            for running in (running_mean, running_var):
+                if running is not None:
+                    torch.autograd.graph.increment_version(running)
+        return output, mean, rstd
+
+    def backward(
+        self,
+        grad_output: Tensor,
+        input: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        mean: Tensor,
+        rstd: Tensor,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return the gradients of input, weight and bias; `grad_output` lies in memory as the input does."""
+        grad = torch.empty_like(input)
+        grad_weight = None if weight is None else torch.empty_like(weight)
+        grad_bias = None if bias is None else torch.empty_like(bias)
+        _kernels().batch_norm_act_backward(
+            *self._how(input, weight, bias),
+            *_addresses(grad_output, input, weight, bias, mean, rstd, grad, grad_weight, grad_bias),
+            *_sizes(input),
+            _threads(input),
+        )
+        return grad, grad_weight, grad_bias
+
+    def _how(self, input: Tensor, *parameters: Tensor | None) -> tuple[int, int, int, int, int]:
+        return (
+            TYPES[input.dtype],
+            _parameter_type(input, *parameters),
+            ACTIVATIONS[self.activation],
+            self.training,
+            not input.is_contiguous(),
+        )
+
+
+def _sizes(input: Tensor) -> tuple[int, int, int]:
+    """Return samples, channels and positions."""
+    samples, channels = input.shape[:2]
+    return samples, channels, input.shape[2:].numel()
+
+
+def _addresses(*tensors: Tensor | None) -> list[int | None]:
+    return [None if tensor is None else tensor.data_ptr() for tensor in tensors]
+
+
+def _parameter_type(input: Tensor, *parameters: Tensor | None) -> int:
+    """Return the code of the parameters' type, the input's if there are none."""
+    for parameter in parameters:
+        if parameter is not None:
+            return TYPES[parameter.dtype]
+    return TYPES[input.dtype]
+
+
+def _threads(input: Tensor) -> int:
+    return max(1, min(torch.get_num_threads(), input.numel() // VALUES_A_THREAD))
+
+
+@functools.cache
+def _kernels() -> ctypes.CDLL:
+    """Return the library with the types of its functions."""
+    kernels = library()
+    signatures = {
+        "row_norm_forward": [*[_INT] * 3, *[_POINTER] * 8, _LONG, _LONG, _DOUBLE, _INT],
+        "row_norm_backward": [*[_INT] * 4, *[_POINTER] * 10, _LONG, _LONG, _INT],
+        "batch_norm_act_forward": [*[_INT] * 5, *[_POINTER] * 8, *[_LONG] * 3, _DOUBLE, _DOUBLE, _INT],
+        "batch_norm_act_backward": [*[_INT] * 5, *[_POINTER] * 9, *[_LONG] * 3, _INT],
+    }
+    for name, types in signatures.items():
+        function = getattr(kernels, name)
+        function.argtypes, function.restype = types, None
+    return kernels

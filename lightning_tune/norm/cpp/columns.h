@@ -1,0 +1,146 @@
+// Batch norm with an activation of rows of columns: with the channels last, or of planes so small that each position
+// of a channel is a column of its own. See channels.cpp.
+
+#pragma once
+
+#include "layout.h"
+
+// The rows of one thread.
+struct Share {
+    std::int64_t first, end;
+
+    explicit Share(std::int64_t rows) {
+        const std::int64_t threads = omp_get_num_threads(), thread = omp_get_thread_num();
+        first = rows * thread / threads;
+        end = rows * (thread + 1) / threads;
+    }
+    std::int64_t count() const { return end - first; }
+};
+
+// Mean of input - pivot, and sum of squared deviations from it.
+template <typename Stored>
+void moments_of_columns(const Stored* input, std::int64_t rows, std::int64_t columns, const WideOf<Stored>* pivot,
+                        WideOf<Stored>* mean, WideOf<Stored>* squares, int threads) {
+    using Wide = WideOf<Stored>;
+    const std::int64_t piece = std::max<std::int64_t>(1, PIECE / std::max<std::int64_t>(1, columns));
+    std::vector<Wide> means(columns * threads, 0), deviations(columns * threads, 0), counts(threads, 0);
+#pragma omp parallel num_threads(threads)
+    {
+        const Share share(rows);
+        const int thread = omp_get_thread_num();
+        Wide* const own_mean = means.data() + columns * thread;
+        Wide* const own_squares = deviations.data() + columns * thread;
+        std::vector<Wide> buffer(2 * columns);
+        Wide* const middle = buffer.data();
+        Wide* const around = middle + columns;
+        for (std::int64_t row = share.first; row < share.end; row += piece) {
+            const std::int64_t count = std::min(piece, share.end - row);
+            const Stored* const x = input + row * columns;
+            std::fill(buffer.begin(), buffer.end(), Wide(0));
+            for (std::int64_t j = 0; j < count; ++j)
+#pragma omp simd
+                for (std::int64_t i = 0; i < columns; ++i) middle[i] += widen(x[j * columns + i]) - pivot[i];
+#pragma omp simd
+            for (std::int64_t i = 0; i < columns; ++i) middle[i] /= count;
+            for (std::int64_t j = 0; j < count; ++j)
+#pragma omp simd
+                for (std::int64_t i = 0; i < columns; ++i) {
+                    const Wide difference = widen(x[j * columns + i]) - pivot[i] - middle[i];
+                    around[i] += difference * difference;
+                }
+            const Wide seen = row - share.first;
+#pragma omp simd
+            for (std::int64_t i = 0; i < columns; ++i)
+                merge<Wide>(seen, own_mean[i], own_squares[i], count, middle[i], around[i]);
+        }
+        counts[thread] = share.count();
+    }
+    std::fill_n(mean, columns, Wide(0));
+    std::fill_n(squares, columns, Wide(0));
+    Wide seen = 0;
+    for (int thread = 0; thread < threads; ++thread) {
+        if (counts[thread] == 0) continue;
+        const Wide *other = means.data() + columns * thread, *around = deviations.data() + columns * thread;
+        for (std::int64_t i = 0; i < columns; ++i)
+            merge<Wide>(seen, mean[i], squares[i], counts[thread], other[i], around[i]);
+        seen += counts[thread];
+    }
+}
+
+template <typename Stored, int ACTIVATION>
+void apply_to_columns(const Stored* input, std::int64_t rows, std::int64_t columns, const Affine<WideOf<Stored>>& by,
+                      Stored* output, int threads) {
+    const auto *mean = by.mean.data(), *scale = by.scale.data(), *shift = by.shift.data();
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (std::int64_t row = 0; row < rows; ++row) {
+        const Stored* const x = input + row * columns;
+        Stored* const y = output + row * columns;
+#pragma omp simd
+        for (std::int64_t i = 0; i < columns; ++i)
+            y[i] = narrow<Stored>(activate<ACTIVATION>((widen(x[i]) - mean[i]) * scale[i] + shift[i]));
+    }
+}
+
+// Sum g and g * (input - mean) over the rows; write the gradient of the input in evaluation, and g in training if it
+// is costly.
+template <typename Stored, int ACTIVATION>
+void sums_of_columns(const Stored* grad_output, const Stored* input, std::int64_t rows, std::int64_t columns,
+                     const Affine<WideOf<Stored>>& by, bool training, Stored* grad_input, WideOf<Stored>* sums,
+                     WideOf<Stored>* projections, int threads) {
+    using Wide = WideOf<Stored>;
+    const Wide *mean = by.mean.data(), *scale = by.scale.data(), *shift = by.shift.data();
+    std::vector<Wide> partial(2 * columns * threads, 0);
+#pragma omp parallel num_threads(threads)
+    {
+        const Share share(rows);
+        std::vector<Wide> buffer(columns);
+        Wide* const g = buffer.data();
+        Wide* const sum = partial.data() + 2 * columns * omp_get_thread_num();
+        Wide* const along = sum + columns;
+        for (std::int64_t row = share.first; row < share.end; ++row) {
+            const Stored* const x = input + row * columns;
+            const Stored* const dy = grad_output + row * columns;
+            Stored* const dx = grad_input + row * columns;
+#pragma omp simd
+            for (std::int64_t i = 0; i < columns; ++i) {
+                const Wide centred = widen(x[i]) - mean[i];
+                const Wide through = widen(dy[i]) * slope<ACTIVATION>(centred * scale[i] + shift[i]);
+                g[i] = through;
+                sum[i] += through;
+                along[i] += through * centred;
+            }
+            if (training && COSTLY<ACTIVATION>) {
+#pragma omp simd
+                for (std::int64_t i = 0; i < columns; ++i) dx[i] = narrow<Stored>(g[i]);
+            } else if (!training) {
+#pragma omp simd
+                for (std::int64_t i = 0; i < columns; ++i) dx[i] = narrow<Stored>(g[i] * scale[i]);
+            }
+        }
+    }
+    for (int thread = 1; thread < threads; ++thread)
+        for (std::int64_t i = 0; i < 2 * columns; ++i) partial[i] += partial[2 * columns * thread + i];
+    std::copy_n(partial.data(), columns, sums);
+    std::copy_n(partial.data() + columns, columns, projections);
+}
+
+// Write scale * (g - average - (input - mean) * slant).
+template <typename Stored, int ACTIVATION>
+void gradient_of_columns(const Stored* grad_output, const Stored* input, std::int64_t rows, std::int64_t columns,
+                         const Affine<WideOf<Stored>>& by, const WideOf<Stored>* average, const WideOf<Stored>* slant,
+                         Stored* grad_input, int threads) {
+    using Wide = WideOf<Stored>;
+    const Wide *mean = by.mean.data(), *scale = by.scale.data(), *shift = by.shift.data();
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (std::int64_t row = 0; row < rows; ++row) {
+        const Stored* const x = input + row * columns;
+        Stored* const dx = grad_input + row * columns;
+        const Stored* const given = COSTLY<ACTIVATION> ? dx : grad_output + row * columns;
+#pragma omp simd
+        for (std::int64_t i = 0; i < columns; ++i) {
+            const Wide centred = widen(x[i]) - mean[i];
+            const Wide open = COSTLY<ACTIVATION> ? Wide(1) : slope<ACTIVATION>(centred * scale[i] + shift[i]);
+            dx[i] = narrow<Stored>(scale[i] * (widen(given[i]) * open - average[i] - centred * slant[i]));
+        }
+    }
+}

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells of each of its starts
 
 import torch  # noqa: E402
 from norm_cases import Case, cases  # noqa: E402

@@ -58,7 +58,7 @@ void forward(const Stored* input, const Stored* residual, const void* weight, co
 }
 
 // `kept` is what was normalised, or, where RECOVERS, the output: the normalised row is then (output - bias) / weight,
-// and 0 where the weight is 0.
+// and 0 where the weight is 0. Sums need no division there: d * h is grad_output * (output - bias).
 template <typename Stored, bool CENTRED, bool RECOVERS>
 void backward(const Stored* grad_output, const Stored* grad_total, const Stored* kept, const void* weight,
               const void* bias, int parameter_type, const WideOf<Stored>* means, const WideOf<Stored>* rstds,
@@ -67,62 +67,57 @@ void backward(const Stored* grad_output, const Stored* grad_total, const Stored*
     using Wide = WideOf<Stored>;
     const Parameter<Wide> scale(weight, parameter_type, columns, 1);
     const Wide* const w = scale.values();
-    std::vector<Wide> inverse, offset;
-    if (RECOVERS) {
-        const Parameter<Wide> shift(bias, parameter_type, columns, 0);
-        inverse.resize(columns);
-        offset.resize(columns);
-        for (std::int64_t i = 0; i < columns; ++i) {
-            inverse[i] = w[i] == 0 ? Wide(0) : 1 / w[i];
-            offset[i] = -shift.values()[i] * inverse[i];
-        }
-    }
+    const Parameter<Wide> shift(bias, parameter_type, columns, 0, RECOVERS);
+    const Wide* const b = shift.values();
+    std::vector<Wide> inverse(RECOVERS ? columns : 0);
+    for (std::size_t i = 0; i < inverse.size(); ++i) inverse[i] = w[i] == 0 ? Wide(0) : 1 / w[i];
+    const Wide* const inv = inverse.data();
     std::vector<Wide> partial(2 * columns * threads, 0);
 #pragma omp parallel num_threads(threads)
     {
-        std::vector<Wide> buffer(2 * columns);
-        Wide* const h = buffer.data();
-        Wide* const d = h + columns;
         Wide* const dw = partial.data() + 2 * columns * omp_get_thread_num();
         Wide* const db = dw + columns;
-        const Wide* const inv = inverse.data();
-        const Wide* const off = offset.data();
 #pragma omp for schedule(static)
         for (std::int64_t row = 0; row < rows; ++row) {
             const Stored* const g = grad_output + row * columns;
             const Stored* const seen = kept + row * columns;
+            const Stored* const passed = grad_total + row * columns;
             Stored* const out = grad_input + row * columns;
             const Wide rstd = rstds[row];
             const Wide mean = CENTRED && !RECOVERS ? means[row] : Wide(0);
+            // the normalised row, times the weight where it is recovered
+            const auto scaled = [=](std::int64_t i) {
+                return RECOVERS ? widen(seen[i]) - b[i] : (widen(seen[i]) - mean) * rstd;
+            };
             Wide sum = 0, projected = 0;
 #pragma omp simd reduction(+ : sum, projected)
             for (std::int64_t i = 0; i < columns; ++i) {
-                const Wide normal = RECOVERS ? widen(seen[i]) * inv[i] + off[i] : (widen(seen[i]) - mean) * rstd;
                 const Wide grad = widen(g[i]);
-                const Wide weighted = grad * w[i];
-                h[i] = normal;
-                d[i] = weighted;
-                sum += weighted;
-                projected += weighted * normal;
-                dw[i] += grad * normal;
+                const Wide along = grad * scaled(i);
+                sum += grad * w[i];
+                projected += RECOVERS ? along : along * w[i];
+                dw[i] += along;
                 db[i] += grad;
             }
             const Wide average = CENTRED ? sum / columns : Wide(0);
             projected /= columns;
+            // d and h are computed again: to keep them would crowd the first cache
+            const auto through = [=](std::int64_t i) {
+                const Wide normal = RECOVERS ? scaled(i) * inv[i] : scaled(i);
+                return rstd * (widen(g[i]) * w[i] - average - normal * projected);
+            };
             if (grad_total != nullptr) {
-                const Stored* const passed = grad_total + row * columns;
 #pragma omp simd
-                for (std::int64_t i = 0; i < columns; ++i)
-                    out[i] = narrow<Stored>(rstd * (d[i] - average - h[i] * projected) + widen(passed[i]));
+                for (std::int64_t i = 0; i < columns; ++i) out[i] = narrow<Stored>(through(i) + widen(passed[i]));
             } else {
 #pragma omp simd
-                for (std::int64_t i = 0; i < columns; ++i)
-                    out[i] = narrow<Stored>(rstd * (d[i] - average - h[i] * projected));
+                for (std::int64_t i = 0; i < columns; ++i) out[i] = narrow<Stored>(through(i));
             }
         }
     }
     for (int thread = 1; thread < threads; ++thread)
         for (std::int64_t i = 0; i < 2 * columns; ++i) partial[i] += partial[2 * columns * thread + i];
+    for (std::size_t i = 0; i < inverse.size(); ++i) partial[i] *= inverse[i];
     store(grad_weight, parameter_type, partial.data(), columns);
     store(grad_bias, parameter_type, partial.data() + columns, columns);
 }

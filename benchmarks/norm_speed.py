@@ -9,7 +9,9 @@ Where there is a GPU: ours (Triton), torch.nn's, the from-scratch reference unde
 Liger-Kernel's where it is installed, by CUDA events; milliseconds, gigabytes a second that must pass, and
 their share of the measured bandwidth of a copy. Without one it says so and measures what a CPU does, on one
 thread, in seconds of this process's CPU: ours, torch.nn's, and the reference. A step is a forward and a
-backward pass; contenders take turns (`norm_timing.py`), the cases are in `norm_cases.py`.
+backward pass; contenders take turns (`norm_timing.py`), the cases are in `norm_cases.py`. The C library is told
+to keep the memory that is freed: whether a step of one contender gets pages that a step of the other has given
+back to the system would be luck, and weigh more than all else.
 
 Claims, and an exit status that tells when one does not hold. A layer takes at most 1.03 times torch.nn's: the
 95% bootstrap interval of the ratio reaches 1.03 or below. On a CPU a compound takes less than torch.nn's two
@@ -22,12 +24,19 @@ import argparse
 import csv
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells of each of its starts
+KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
+if (
+    __name__ == "__main__" and not KEEPING.keys() <= os.environ.keys()
+):  # the C library reads them at its start
+    os.environ |= KEEPING
+    os.execv(sys.executable, [sys.executable, *sys.argv])
 
 import torch  # noqa: E402
 from norm_cases import Case, cases  # noqa: E402

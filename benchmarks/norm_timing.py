@@ -17,7 +17,7 @@ Seconds = Callable[[Step, int], float]
 
 
 def cpu_seconds(step: Step, times: int) -> float:
-    """Return this process's seconds of CPU for some repetitions; pages that the system brings are in it."""
+    """Return this process's seconds of CPU for some repetitions."""
     began = time.process_time()
     for _ in range(times):
         step()

@@ -15,6 +15,7 @@ from torch.autograd import forward_ad
 from lightning_tune.norm.cpp import build
 
 _TYPES = (torch.float32, torch.bfloat16, torch.float64)
+_PLAIN = (Tensor, nn.Parameter)
 _NEVER = 1 << 62
 
 KIB = 1 << 10
@@ -95,13 +96,17 @@ def _obstacle(inputs: Sequence[Tensor | None], parameters: Sequence[Tensor | Non
     for tensor in (*inputs, *parameters):
         if tensor is None:
             continue
+        if not tensor.is_cpu:
+            return f"the kernels in C++ run on a CPU, and a tensor is on {tensor.device}"
         if tensor.dtype not in _TYPES:
             return f"the kernels in C++ take no {tensor.dtype}"
-        if type(tensor) not in (Tensor, nn.Parameter) or tensor.is_neg():
+        if type(tensor) not in _PLAIN or tensor.is_neg():
             return f"a {type(tensor).__name__} may lie in memory in its own way"
-        if tensor.device.type != "cpu":
-            return f"the kernels in C++ run on a CPU, and a tensor is on {tensor.device}"
-    given = [parameter for parameter in parameters if parameter is not None]
-    if any(parameter.dtype != given[0].dtype or not parameter.is_contiguous() for parameter in given):
-        return "the parameters are of several types, or not each in one piece of memory"
+    first = None
+    for parameter in parameters:
+        if parameter is None:
+            continue
+        first = parameter if first is None else first
+        if parameter.dtype != first.dtype or not parameter.is_contiguous():
+            return "the parameters are of several types, or not each in one piece of memory"
     return build.trouble()

@@ -25,16 +25,16 @@ struct Running {
     int type;
     double momentum;
 
-    void update(const std::vector<Wide>& means, const std::vector<Wide>& variances, std::int64_t count) const {
+    void update(const Array<Wide>& means, const Array<Wide>& variances, std::int64_t count) const {
         if (mean == nullptr || count == 0) return;
         blend(mean, means, 1);
         blend(variance, variances, static_cast<Wide>(count) / static_cast<Wide>(count - 1));
     }
-    void blend(void* running, const std::vector<Wide>& batch, Wide factor) const {
+    void blend(void* running, const Array<Wide>& batch, Wide factor) const {
         const auto size = static_cast<std::int64_t>(batch.size());
         const Parameter<Wide> old(running, type, size, 0);
         const Wide share = static_cast<Wide>(momentum);
-        std::vector<Wide> mixed(size);
+        Array<Wide> mixed(size);
         for (std::int64_t i = 0; i < size; ++i)
             mixed[i] = (1 - share) * old.values()[i] + share * (batch[i] * factor);
         store(running, type, mixed.data(), size);
@@ -43,10 +43,10 @@ struct Running {
 
 // Mean and variance of each channel of small planes or with the channels last.
 template <typename Stored>
-void statistics(const Stored* input, const Layout& at, std::vector<WideOf<Stored>>& means,
-                std::vector<WideOf<Stored>>& variances, int threads) {
+void statistics(const Stored* input, const Layout& at, Array<WideOf<Stored>>& means,
+                Array<WideOf<Stored>>& variances, int threads) {
     using Wide = WideOf<Stored>;
-    std::vector<Wide> pivot(at.columns(), 0), mean(at.columns()), squares(at.columns());
+    Array<Wide> pivot(at.columns(), 0), mean(at.columns()), squares(at.columns());
     if (at.count() > 0)
         for (std::int64_t i = 0; i < at.columns(); ++i) pivot[i] = widen(input[i / at.repeat * at.repeat]);
     moments_of_columns(input, at.rows, at.columns(), pivot.data(), mean.data(), squares.data(), threads);
@@ -70,7 +70,7 @@ void forward(const void* input_, const void* weight_, const void* bias_, int par
     const Wide eps = static_cast<Wide>(eps_);
     const Parameter<Wide> weight(weight_, parameter_type, at.channels, 1);
     const Parameter<Wide> bias(bias_, parameter_type, at.channels, 0);
-    std::vector<Wide> variances(at.channels), rstds(at.channels);
+    Array<Wide> variances(at.channels), rstds(at.channels);
     Affine<Wide> by(at.channels);
     const auto settle = [&](std::int64_t channel) {
         rstds[channel] = 1 / std::sqrt(variances[channel] + eps);
@@ -111,11 +111,11 @@ void forward(const void* input_, const void* weight_, const void* bias_, int par
 template <typename Stored, int ACTIVATION>
 void backward_of_all_columns(const Stored* grad_output, const Stored* input, const Layout& at,
                              const Affine<WideOf<Stored>>& channels, const WideOf<Stored>* rstds, bool training,
-                             Stored* grad_input, std::vector<WideOf<Stored>>& sums,
-                             std::vector<WideOf<Stored>>& projections, int threads) {
+                             Stored* grad_input, Array<WideOf<Stored>>& sums,
+                             Array<WideOf<Stored>>& projections, int threads) {
     using Wide = WideOf<Stored>;
     const Affine<Wide> by = channels.repeated(at.repeat);
-    std::vector<Wide> average(at.columns()), slant(at.columns());
+    Array<Wide> average(at.columns()), slant(at.columns());
     sums_of_columns<Stored, ACTIVATION>(grad_output, input, at.rows, at.columns(), by, training, grad_input,
                                         average.data(), slant.data(), threads);
     for (std::int64_t i = 0; i < at.columns(); ++i) {
@@ -147,11 +147,11 @@ void backward(const void* grad_output_, const void* input_, const void* weight_,
     std::copy_n(static_cast<const Wide*>(means_), at.channels, by.mean.begin());
     std::copy_n(bias.values(), at.channels, by.shift.begin());
     for (std::int64_t i = 0; i < at.channels; ++i) by.scale[i] = rstds[i] * weight.values()[i];
-    std::vector<Wide> sums(at.channels, 0), projections(at.channels, 0);
+    Array<Wide> sums(at.channels, 0), projections(at.channels, 0);
     if (at.is_planes()) {
 #pragma omp parallel num_threads(threads)
         {
-            std::vector<Wide> piece(PIECE);
+            Array<Wide> piece(PIECE);
 #pragma omp for schedule(static)
             for (std::int64_t channel = 0; channel < at.channels; ++channel)
                 backward_of_channel<Stored, ACTIVATION>(grad_output, input, at, channel, by, rstds[channel], training,

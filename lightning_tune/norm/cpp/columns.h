@@ -23,14 +23,14 @@ void moments_of_columns(const Stored* input, std::int64_t rows, std::int64_t col
                         WideOf<Stored>* mean, WideOf<Stored>* squares, int threads) {
     using Wide = WideOf<Stored>;
     const std::int64_t piece = std::max<std::int64_t>(1, PIECE / std::max<std::int64_t>(1, columns));
-    std::vector<Wide> means(columns * threads, 0), deviations(columns * threads, 0), counts(threads, 0);
+    Array<Wide> means(columns * threads, 0), deviations(columns * threads, 0), counts(threads, 0);
 #pragma omp parallel num_threads(threads)
     {
         const Share share(rows);
         const int thread = omp_get_thread_num();
         Wide* const own_mean = means.data() + columns * thread;
         Wide* const own_squares = deviations.data() + columns * thread;
-        std::vector<Wide> buffer(2 * columns);
+        Array<Wide> buffer(2 * columns);
         Wide* const middle = buffer.data();
         Wide* const around = middle + columns;
         for (std::int64_t row = share.first; row < share.end; row += piece) {
@@ -89,11 +89,11 @@ void sums_of_columns(const Stored* grad_output, const Stored* input, std::int64_
                      WideOf<Stored>* projections, int threads) {
     using Wide = WideOf<Stored>;
     const Wide *mean = by.mean.data(), *scale = by.scale.data(), *shift = by.shift.data();
-    std::vector<Wide> partial(2 * columns * threads, 0);
+    Array<Wide> partial(2 * columns * threads, 0);
 #pragma omp parallel num_threads(threads)
     {
         const Share share(rows);
-        std::vector<Wide> buffer(columns);
+        Array<Wide> buffer(columns);
         Wide* const g = buffer.data();
         Wide* const sum = partial.data() + 2 * columns * omp_get_thread_num();
         Wide* const along = sum + columns;

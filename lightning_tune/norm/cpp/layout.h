@@ -30,7 +30,7 @@ struct Layout {
 // What the norm does to channels or columns: z = (input - mean) * scale + shift.
 template <typename Wide>
 struct Affine {
-    std::vector<Wide> mean, scale, shift;
+    Array<Wide> mean, scale, shift;
 
     explicit Affine(std::int64_t size) : mean(size), scale(size), shift(size) {}
 

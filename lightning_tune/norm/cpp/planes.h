@@ -17,15 +17,11 @@ void moments_of_channel(const Stored* input, const Layout& at, std::int64_t chan
         for (std::int64_t start = 0; start < at.positions; start += PIECE) {
             const Stored* const x = plane + start;
             const std::int64_t piece = std::min(PIECE, at.positions - start);
-            Wide sum = 0, around = 0;
-#pragma omp simd reduction(+ : sum)
-            for (std::int64_t i = 0; i < piece; ++i) sum += widen(x[i]) - pivot;
-            const Wide middle = sum / piece;
-#pragma omp simd reduction(+ : around)
-            for (std::int64_t i = 0; i < piece; ++i) {
+            const Wide middle = sum_of<Wide>(piece, [=](std::int64_t i) { return widen(x[i]) - pivot; }) / piece;
+            const Wide around = sum_of<Wide>(piece, [=](std::int64_t i) {
                 const Wide difference = widen(x[i]) - pivot - middle;
-                around += difference * difference;
-            }
+                return difference * difference;
+            });
             merge<Wide>(seen, mean, squares, piece, middle, around);
             seen += piece;
         }

@@ -9,6 +9,8 @@
 //
 // Sums over rows go through one partial sum a thread, added in the threads' order: the same for the same threads.
 
+#include <type_traits>
+
 #include "values.h"
 
 namespace {
@@ -24,30 +26,31 @@ void forward(const Stored* input, const Stored* residual, const void* weight, co
     const Wide* const b = shift.values();
 #pragma omp parallel num_threads(threads)
     {
-        std::vector<Wide> buffer(columns);
-        Wide* const x = buffer.data();
+        Array<Wide> buffer(std::is_same_v<Stored, Wide> ? 0 : columns);
 #pragma omp for schedule(static)
         for (std::int64_t row = 0; row < rows; ++row) {
-            const Stored* const in = input + row * columns;
-            const Stored* seen = in;
+            const Stored* seen = input + row * columns;
             Stored* const out = output + row * columns;
-            Wide sum = 0;
             if (residual != nullptr) {
                 const Stored* const other = residual + row * columns;
                 Stored* const added = total + row * columns;
 #pragma omp simd
-                for (std::int64_t i = 0; i < columns; ++i) added[i] = narrow<Stored>(widen(in[i]) + widen(other[i]));
+                for (std::int64_t i = 0; i < columns; ++i) added[i] = narrow<Stored>(widen(seen[i]) + widen(other[i]));
                 seen = added;
             }
-#pragma omp simd reduction(+ : sum)
-            for (std::int64_t i = 0; i < columns; ++i) {
-                x[i] = widen(seen[i]);
-                sum += x[i];
+            const Wide* x;
+            if constexpr (std::is_same_v<Stored, Wide>) {
+                x = seen;
+            } else {
+                Wide* const wide = buffer.data();
+#pragma omp simd
+                for (std::int64_t i = 0; i < columns; ++i) wide[i] = widen(seen[i]);
+                x = wide;
             }
-            const Wide mean = CENTRED ? sum / columns : Wide(0);
-            Wide squares = 0;
-#pragma omp simd reduction(+ : squares)
-            for (std::int64_t i = 0; i < columns; ++i) squares += (x[i] - mean) * (x[i] - mean);
+            const Wide mean =
+                CENTRED ? sum_of<Wide>(columns, [=](std::int64_t i) { return x[i]; }) / columns : Wide(0);
+            const Wide squares =
+                sum_of<Wide>(columns, [=](std::int64_t i) { return (x[i] - mean) * (x[i] - mean); });
             const Wide rstd = 1 / std::sqrt(squares / columns + static_cast<Wide>(eps));
 #pragma omp simd
             for (std::int64_t i = 0; i < columns; ++i) out[i] = narrow<Stored>((x[i] - mean) * rstd * w[i] + b[i]);
@@ -69,10 +72,10 @@ void backward(const Stored* grad_output, const Stored* grad_total, const Stored*
     const Wide* const w = scale.values();
     const Parameter<Wide> shift(bias, parameter_type, columns, 0, RECOVERS);
     const Wide* const b = shift.values();
-    std::vector<Wide> inverse(RECOVERS ? columns : 0);
+    Array<Wide> inverse(RECOVERS ? columns : 0);
     for (std::size_t i = 0; i < inverse.size(); ++i) inverse[i] = w[i] == 0 ? Wide(0) : 1 / w[i];
     const Wide* const inv = inverse.data();
-    std::vector<Wide> partial(2 * columns * threads, 0);
+    Array<Wide> partial(2 * columns * threads, 0);
 #pragma omp parallel num_threads(threads)
     {
         Wide* const dw = partial.data() + 2 * columns * omp_get_thread_num();

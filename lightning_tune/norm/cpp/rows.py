@@ -61,8 +61,9 @@ def row_norm(
 class RowNorm(torch.autograd.Function):
     """(input, residual, weight, bias, shape, eps, centred, memory_efficient, compiled) to (output, sum, …).
 
-    The sum is None without a residual. The third is rstd, for the derivative of the backward pass alone: with
-    `memory_efficient` the sum is not kept, and what is recovered from the output depends on it through rstd.
+    The sum is None without a residual. The third is rstd with `memory_efficient`, else None. It is there for
+    the derivative of the backward pass: the sum is not kept then, and what is recovered from the output depends
+    on it through rstd.
     """
 
     @staticmethod
@@ -77,7 +78,7 @@ class RowNorm(torch.autograd.Function):
         centred: bool,
         memory_efficient: bool,
         compiled: bool,
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Add and normalise; keep the sum, or the output in its place."""
         mean: Tensor | None = None
         if compiled:
@@ -93,7 +94,7 @@ class RowNorm(torch.autograd.Function):
         ctx.settings = shape, eps, centred, memory_efficient, compiled
         kept = output if memory_efficient else total
         ctx.save_for_backward(kept, None if memory_efficient else mean, rstd, weight, bias)
-        return output, None if residual is None else total, rstd
+        return output, None if residual is None else total, rstd if memory_efficient else None
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:

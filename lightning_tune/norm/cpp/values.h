@@ -8,9 +8,27 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <vector>
 
 #include <omp.h>
+
+// Arrays that begin with a cache line: a vector instruction that crosses one takes twice as long.
+template <typename T>
+struct Aligned {
+    using value_type = T;
+    static constexpr std::align_val_t LINE{64};
+
+    Aligned() = default;
+    template <typename Other>
+    Aligned(const Aligned<Other>&) {}
+    T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), LINE)); }
+    void deallocate(T* array, std::size_t) { ::operator delete(array, LINE); }
+    bool operator==(const Aligned&) const { return true; }
+    bool operator!=(const Aligned&) const { return false; }
+};
+template <typename T>
+using Array = std::vector<T, Aligned<T>>;
 
 // bfloat16: the upper half of a float32, rounded to the nearest, to even from half way.
 struct BFloat16 {
@@ -67,7 +85,7 @@ class Parameter {
     const Wide* values() const { return values_; }
 
   private:
-    std::vector<Wide> copy_;
+    Array<Wide> copy_;
     const Wide* values_;
 };
 
@@ -81,6 +99,24 @@ inline void store(void* to, int type, const Wide* values, std::int64_t size) {
     } else {
         std::memcpy(to, values, size * sizeof(Wide));
     }
+}
+
+// The sum of value(0), ..., value(count - 1). Of many, four sums go side by side: an addition need not wait for the one
+// before it.
+template <typename Wide, typename Value>
+inline Wide sum_of(std::int64_t count, const Value value) {
+    const std::int64_t quarter = count < 256 ? 0 : count / 4;
+    Wide first = 0, second = 0, third = 0, fourth = 0;
+#pragma omp simd reduction(+ : first, second, third, fourth)
+    for (std::int64_t i = 0; i < quarter; ++i) {
+        first += value(i);
+        second += value(quarter + i);
+        third += value(2 * quarter + i);
+        fourth += value(3 * quarter + i);
+    }
+#pragma omp simd reduction(+ : first)
+    for (std::int64_t i = 4 * quarter; i < count; ++i) first += value(i);
+    return (first + second) + (third + fourth);
 }
 
 // e^x in float32, to two units in the last place: x = n log 2 + r, a polynomial of r whose relative error is below

@@ -38,11 +38,10 @@ def test_first_and_second_derivatives(
     inputs = (doubles(3, 2, 3, seed=0), doubles(3, 2, 3, seed=1))
     given = (doubles(2, 3, seed=2), doubles(2, 3, seed=3))[: min(parameters, 2 if centred else 1)]
 
-    def call(input: Tensor, residual: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def call(input: Tensor, residual: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         weight, bias = (*rest, None, None)[:2]
         found = APPLY(input, residual, weight, bias, (2, 3), 1e-3, centred, memory_efficient, compiled)
-        output, total, rstd = found
-        return output, total, rstd
+        return tuple(each for each in found if each is not None)
 
     assert torch.autograd.gradcheck(call, (*inputs, *given))
     assert torch.autograd.gradgradcheck(call, (*inputs, *given))

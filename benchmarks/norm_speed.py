@@ -1,6 +1,6 @@
 """How long the layers of `lightning_tune.norm` take, forward and backward, beside torch.nn's.
 
-    python benchmarks/norm_speed.py             # on a CPU ten minutes; writes results/norm_speed.csv
+    python benchmarks/norm_speed.py             # on a CPU two minutes; writes results/norm_speed.csv
     python benchmarks/norm_speed.py --quick     # small shapes, few rounds: a minute; writes nothing
     python benchmarks/norm_speed.py --recorded  # the tables from the rows that are there
     python benchmarks/norm_speed.py --layers AddRMSNorm "BatchNormAct2d relu"  # replaces their rows
@@ -9,9 +9,9 @@ Where there is a GPU: ours (Triton), torch.nn's, the from-scratch reference unde
 Liger-Kernel's where it is installed, by CUDA events; milliseconds, gigabytes a second that must pass, and
 their share of the measured bandwidth of a copy. Without one it says so and measures what a CPU does, on one
 thread, in seconds of this process's CPU: ours, torch.nn's, and the reference. A step is a forward and a
-backward pass; contenders take turns (`norm_timing.py`), the cases are in `norm_cases.py`. The C library is told
-to keep the memory that is freed: whether a step of one contender gets pages that a step of the other has given
-back to the system would be luck, and weigh more than all else.
+backward pass; contenders take turns (`norm_timing.py`), the cases are in `norm_cases.py`. The C library is
+told to keep the memory that is freed: whether a step of one contender gets pages that a step of the other has
+given back to the system would be luck, and weigh more than all else.
 
 Claims, and an exit status that tells when one does not hold. A layer takes at most 1.03 times torch.nn's: the
 95% bootstrap interval of the ratio reaches 1.03 or below. On a CPU a compound takes less than torch.nn's two

@@ -62,8 +62,8 @@ class RowNorm(torch.autograd.Function):
     """(input, residual, weight, bias, shape, eps, centred, memory_efficient, compiled) to (output, sum, …).
 
     The sum is None without a residual. The third is rstd with `memory_efficient`, else None. It is there for
-    the derivative of the backward pass: the sum is not kept then, and what is recovered from the output depends
-    on it through rstd.
+    the derivative of the backward pass: the sum is not kept then, and what is recovered from the output
+    depends on it through rstd.
     """
 
     @staticmethod

@@ -14,8 +14,9 @@ from lightning_tune.callbacks.both import CallbackOfBoth
 from lightning_tune.callbacks.shown import call_of
 from lightning_tune.norm.dispatch import Backend
 from lightning_tune.norm.other_kinds import Kind, kind_of
-from lightning_tune.norm.replace import Chosen, To, check_arguments, replace_norms
+from lightning_tune.norm.replace import replace_norms
 from lightning_tune.norm.replacement import Replacement
+from lightning_tune.norm.selection import Chosen, To, check_arguments
 
 
 class ReplaceNorms(CallbackOfBoth):
@@ -32,7 +33,7 @@ class ReplaceNorms(CallbackOfBoth):
         kinds: which kinds to swap; None is all.
         include: names of layers to swap, as patterns such as "encoder.*" or predicates; None is all.
         exclude: names of layers to leave, likewise.
-        backend: of the new layers: "auto", "triton", "aten" or "reference".
+        backend: of the new layers: "auto", "triton", "cpp", "aten" or "reference".
         verbose: say what was swapped. What was left is told always.
 
     Attributes:
@@ -58,7 +59,7 @@ class ReplaceNorms(CallbackOfBoth):
         verbose: bool = False,
     ) -> None:
         super().__init__()
-        check_arguments(kinds, to, backend)
+        check_arguments(kinds, to, include, exclude, backend)
         self.to = to
         self.kinds = kinds
         self.include = include

@@ -55,7 +55,7 @@ class BatchNorm(RunningStatistics, _BatchNorm):
             self.backend,
             obstacle,
             partial(cpp.channels_obstacle, input, *self._statistics(), self.weight, self.bias),
-            cpp.pays("batch_norm", input),
+            cpp.channels_pay("batch_norm", input),
         )
 
     def extra_repr(self) -> str:

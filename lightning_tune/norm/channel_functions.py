@@ -58,7 +58,7 @@ def batch_norm(
         >>> mean.item(), var.item()     # half of (0, 1), half of mean 3 and unbiased variance 8
         (1.5, 4.5)
     """
-    if backend == "auto" and input.is_cuda is not True and not cpp.considered("batch_norm", input):
+    if backend == "auto" and input.is_cuda is not True and not cpp.channels_pay("batch_norm", input):
         return functional.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     values = (input, running_mean, running_var, weight, bias, training, momentum, eps)
     aten = partial(functional.batch_norm, *values)
@@ -121,11 +121,12 @@ def batch_norm_act(
     checked_activation(activation)
     values = (input, running_mean, running_var, weight, bias, training, momentum, eps)
     on_cpu = backend == "auto" and input.is_cuda is not True
-    if on_cpu and not cpp.considered("batch_norm_act", input, always=memory_efficient):
+    if on_cpu and not cpp.channels_pay("batch_norm_act", input, activation, always=memory_efficient):
         return composed.batch_norm_act(*values, activation)
     obstacle = coverage.channels(input, running_mean, running_var, weight, bias, training, eps)
     aten = partial(composed.batch_norm_act, *values, activation)
-    if memory_efficient and obstacle is None and cpp.transforms_obstacle() is None:
+    saves = memory_efficient and input.numel() > 0
+    if saves and obstacle is None and cpp.transforms_obstacle() is None:
         aten = partial(channels.batch_norm_act, *values, activation, compiled=False)
     in_cpp = partial(cpp.channels_obstacle, input, running_mean, running_var, weight, bias)
     match chosen("batch_norm_act", input, backend, obstacle, aten, in_cpp):

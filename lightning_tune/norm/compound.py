@@ -4,6 +4,7 @@ Their state dicts are those of the norm inside, so that a checkpoint of the two 
 name stays.
 """
 
+import math
 from functools import partial
 
 import torch
@@ -82,7 +83,9 @@ class AddLayerNorm(LayerNorm):
             self.backend,
             obstacle,
             partial(cpp.rows_obstacle, input, residual, self.weight, self.bias),
-            cpp.considered("add_layer_norm", input, always=self.memory_efficient),
+            cpp.rows_pay(
+                "add_layer_norm", input, math.prod(self.normalized_shape), always=self.memory_efficient
+            ),
         )
 
     def extra_repr(self) -> str:
@@ -149,7 +152,9 @@ class AddRMSNorm(RMSNorm):
             self.backend,
             obstacle,
             partial(cpp.rows_obstacle, input, residual, self.weight),
-            cpp.considered("add_rms_norm", input, always=self.memory_efficient),
+            cpp.rows_pay(
+                "add_rms_norm", input, math.prod(self.normalized_shape), always=self.memory_efficient
+            ),
         )
 
     def extra_repr(self) -> str:
@@ -244,7 +249,7 @@ class BatchNormAct2d(RunningStatistics, _NormBase):
             self.backend,
             obstacle,
             partial(cpp.channels_obstacle, input, *self._statistics(), self.weight, self.bias),
-            cpp.considered("batch_norm_act", input, always=self.memory_efficient),
+            cpp.channels_pay("batch_norm_act", input, self.activation, always=self.memory_efficient),
         )
 
     def extra_repr(self) -> str:

@@ -111,6 +111,8 @@ def sums(
         >>> sums(torch.ones(2, 4), torch.ones(4, dtype=torch.float16), [4], None) is None
         True
     """
+    if not isinstance(residual, Tensor):
+        return f"the residual is a {type(residual).__name__}"
     if residual.shape == input.shape and residual.dtype == input.dtype and residual.device == input.device:
         return rows(input, normalized_shape, weight, bias) or _unusual(residual)
     pairs = zip(input.shape[::-1], residual.shape[::-1], strict=False)
@@ -150,6 +152,8 @@ def _by_channel(
 ) -> str | None:
     if (running_mean is None) != (running_var is None) or (running_mean is None and not own_statistics):
         return "running statistics are missing"
+    if any(running is not None and running.requires_grad for running in (running_mean, running_var)):
+        return "running statistics have no gradient"
     return _unusual(input) or _unfit(
         input,
         (input.shape[1],),

@@ -42,18 +42,22 @@ class Path:
         return f"{self.backend}: {self.reason}"
 
 
-def explain(module: nn.Module, input: Tensor) -> Path:
+def explain(module: nn.Module, *inputs: Tensor) -> Path:
     """Say which code a layer takes for an input, and why. Nothing is computed.
+
+    The kernels in C++ are compiled where that depends on whether they can be.
 
     Args:
         module: a layer of `lightning_tune.norm`.
-        input: what would go in; its values do not matter. The mode of the layer, train or eval, does.
+        inputs: what would go in; of a layer that adds a residual the input alone is enough. Values do not
+            matter. The mode of the layer, train or eval, does, and whether gradients are on.
 
     Returns:
         The path and its reason.
 
     Raises:
-        ArgumentError: the module is no layer of ours, or its explicit backend can't compute this input.
+        ArgumentError: the module is no layer of ours, an input is no tensor, or an explicit backend can't
+            compute it.
 
     Example:
         >>> from lightning_tune.norm import LayerNorm
@@ -68,7 +72,10 @@ def explain(module: nn.Module, input: Tensor) -> Path:
             f"`module` must be a layer of lightning_tune.norm, got {type(module).__name__}. `replace_norms` "
             "makes torch.nn's norm layers ours; of a larger model explain its layers one by one."
         )
-    path: Path = path_of(input)
+    for input in inputs:
+        if not isinstance(input, Tensor):
+            raise ArgumentError(f"`inputs` must be tensors, got {type(input).__name__}.")
+    path: Path = path_of(*inputs)
     return path
 
 
@@ -142,13 +149,15 @@ def pick(
                 return "triton", f"the input is {input.dtype} on {input.device}, which the kernels cover"
             return "aten", obstacle
         case "auto":
-            if in_cpp is None or not worth:
+            if in_cpp is None:
                 return "aten", f"the input is on {input.device}, where torch's own operator is the fastest"
+            if not worth:
+                return "aten", f"torch's own operator is the fastest for this size and type on {input.device}"
             obstacle = obstacle or in_cpp()
             if obstacle is None:
                 return (
                     "cpp",
-                    f"the input is {input.dtype} on {input.device}, where the kernels in C++ are faster",
+                    f"the kernels in C++ are the fastest for this size and type on {input.device}",
                 )
             return "aten", obstacle
     raise ArgumentError(_unknown(backend))

@@ -63,8 +63,12 @@ class GhostBatchNorm(BatchNorm, _BatchNorm):
         ghost_batch_size: int,
         backend: Backend = "auto",
     ) -> None:
-        if ghost_batch_size < 1:
-            raise ArgumentError(f"`ghost_batch_size` must be at least 1 sample, got {ghost_batch_size}.")
+        if (
+            not isinstance(ghost_batch_size, int)
+            or isinstance(ghost_batch_size, bool)
+            or ghost_batch_size < 1
+        ):
+            raise ArgumentError(f"`ghost_batch_size` must be at least 1 sample, got {ghost_batch_size!r}.")
         super().__init__(
             num_features,
             eps,

@@ -1,5 +1,6 @@
 """`LayerNorm`: torch.nn's, computed by a backend of choice."""
 
+import math
 from functools import partial
 
 import torch
@@ -66,7 +67,7 @@ class LayerNorm(nn.LayerNorm):
             self.backend,
             obstacle,
             partial(cpp.rows_obstacle, input, None, self.weight, self.bias),
-            cpp.pays("layer_norm", input),
+            cpp.rows_pay("layer_norm", input, math.prod(self.normalized_shape)),
         )
 
     def extra_repr(self) -> str:

@@ -20,6 +20,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from lightning_tune.errors import ArgumentError
 from lightning_tune.norm.batch import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from lightning_tune.norm.compound import BatchNormAct2d
 from lightning_tune.norm.dispatch import Path
 from lightning_tune.norm.group import GroupNorm
 from lightning_tune.norm.instance import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
@@ -120,8 +121,8 @@ LAYERS = (
 
 def kind_of(module: nn.Module) -> Kind | None:
     """Return which kind of norm a module is, subclasses included; None of any other module."""
-    families: dict[Kind, type[nn.Module]] = {
-        "batch_norm": _BatchNorm,
+    families: dict[Kind, type[nn.Module] | tuple[type[nn.Module], ...]] = {
+        "batch_norm": (_BatchNorm, BatchNormAct2d),
         "layer_norm": nn.LayerNorm,
         "rms_norm": nn.RMSNorm,
         "group_norm": nn.GroupNorm,

@@ -6,9 +6,8 @@ whatever else holds on to it need no moving. Another kind is a new module in its
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
-from typing import Any, Literal, get_args
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,12 +18,10 @@ from torch.nn.utils import parametrize
 
 from lightning_tune.errors import ArgumentError
 from lightning_tune.norm import batch, group, instance, layer, other_kinds, rms, sync
-from lightning_tune.norm.dispatch import Backend, checked
+from lightning_tune.norm.dispatch import Backend
 from lightning_tune.norm.other_kinds import Kind, build, kind_of, serves_as
 from lightning_tune.norm.replacement import Left, Replacement, Swap, lost_with
-
-To = Kind | Literal["none"] | Callable[[nn.Module], nn.Module]
-Chosen = str | Callable[[str], bool]
+from lightning_tune.norm.selection import Chosen, To, asked_for, check_arguments
 
 _OURS: dict[type[nn.Module], type[nn.Module]] = {
     nn.BatchNorm1d: batch.BatchNorm1d,
@@ -73,7 +70,8 @@ def replace_norms(
         include: layers to swap, by their qualified names: a pattern such as "encoder.*" (`*` matches dots,
             too), a predicate, or several of these; None is all. Of a layer with several names one must match.
         exclude: layers to leave, likewise: one matching name is enough.
-        backend: of the new layers: "auto", "triton", "aten" or "reference".
+        backend: of the new layers: "auto", "triton", "cpp", "aten" or "reference". Unless
+            it is "auto", layers that are ours already get it, too.
 
     Returns:
         What was swapped, and what was left and why.
@@ -92,13 +90,13 @@ def replace_norms(
     """
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"`model` must be a torch.nn.Module, got {type(model).__name__}.")
-    wanted = check_arguments(kinds, to, backend)
+    wanted = check_arguments(kinds, to, include, exclude, backend)
     norms = [(names, module) for names, module in _norms(model) if kind_of(module) in wanted]
-    asked = [(names, module) for names, module in norms if _asked_for(names, include, exclude)]
+    asked = [(names, module) for names, module in norms if asked_for(names, include, exclude)]
     if norms and not asked:
         where = ", ".join(names[0] for names, _ in norms)
         raise ArgumentError(f"`include` and `exclude` leave none of the model's norm layers: {where}.")
-    unsettled = [(names, module) for names, module in asked if not _settled(module, to)]
+    unsettled = [(names, module) for names, module in asked if not _settled(module, to, backend)]
     left = [
         Left(names=names, layer=type(module).__name__, reason=reason)
         for names, module in unsettled
@@ -117,29 +115,7 @@ def replace_norms(
     return Replacement(swaps=swaps, left=tuple(left))
 
 
-# -- what is asked for
-
-
-def check_arguments(kinds: Kind | Sequence[Kind] | None, to: To | None, backend: Backend) -> set[Kind]:
-    """Return the kinds that are to be swapped.
-
-    Raises:
-        ArgumentError: an argument of `replace_norms` that cannot be used, whatever the model.
-    """
-    every = get_args(Kind)
-    if not (to is None or callable(to) or to in (*every, "none")):
-        raise ArgumentError(
-            f"`to` must be one of {_listed((*every, 'none'))}, a callable or None, got {to!r}."
-        )
-    checked(backend)
-    wanted = every if kinds is None else (kinds,) if isinstance(kinds, str) else tuple(kinds)
-    if not wanted or any(kind not in every for kind in wanted):
-        raise ArgumentError(f"`kinds` takes {_listed(every)}, got {kinds!r}.")
-    return set(wanted)
-
-
-def _listed(words: Iterable[str]) -> str:
-    return ", ".join(f'"{word}"' for word in words)
+# -- what is there
 
 
 def _norms(model: nn.Module) -> Iterator[tuple[tuple[str, ...], nn.Module]]:
@@ -152,23 +128,10 @@ def _norms(model: nn.Module) -> Iterator[tuple[tuple[str, ...], nn.Module]]:
         yield tuple(places), module
 
 
-def _asked_for(
-    names: Sequence[str],
-    include: Chosen | Sequence[Chosen] | None,
-    exclude: Chosen | Sequence[Chosen] | None,
-) -> bool:
-    included = include is None or any(_matches(name, include) for name in names)
-    return included and not (exclude is not None and any(_matches(name, exclude) for name in names))
-
-
-def _matches(name: str, chosen: Chosen | Sequence[Chosen]) -> bool:
-    several = [chosen] if isinstance(chosen, str) or callable(chosen) else chosen
-    return any(fnmatchcase(name, each) if isinstance(each, str) else each(name) for each in several)
-
-
-def _settled(module: nn.Module, to: To | None) -> bool:
-    """Whether a layer is ours already and of the kind that is wanted."""
-    return hasattr(module, "path_of") and _stays(module, to)
+def _settled(module: nn.Module, to: To | None, backend: Backend) -> bool:
+    """Whether a layer is ours already, of the kind that is wanted, and computed by who is asked for."""
+    ours = hasattr(module, "path_of") and _stays(module, to)
+    return ours and backend in ("auto", getattr(module, "backend", backend))
 
 
 def _stays(module: nn.Module, to: To | None) -> bool:
@@ -195,7 +158,9 @@ def _successor(
 ) -> nn.Module | type[nn.Module] | None:
     """Return the class that a layer changes to, or the layer that comes in its place; None if it stays."""
     if to is None or _stays(old, to):
-        return _OURS.get(parametrize.type_before_parametrizations(old))
+        return (
+            type(old) if hasattr(old, "path_of") else _OURS.get(parametrize.type_before_parametrizations(old))
+        )
     if "" in names:
         raise ArgumentError(
             f"`model` is itself a norm layer, {type(old).__name__}: there is no place for another kind. "
@@ -230,7 +195,10 @@ def _swap(
     if isinstance(successor, nn.Module):
         lost = lost_with(old)
         return Swap(names=names, before=before, after=_shown(successor), parameters="new", lost=lost)
-    _become(old, successor, backend)
+    if successor is type(old):
+        old.backend = backend  # type: ignore[assignment]
+    else:
+        _become(old, successor, backend)
     return Swap(names=names, before=before, after=_shown(old), parameters="kept")
 
 

@@ -1,5 +1,6 @@
 """`RMSNorm`: torch.nn's, computed by a backend of choice."""
 
+import math
 from functools import partial
 
 import torch
@@ -61,7 +62,7 @@ class RMSNorm(nn.RMSNorm):
             self.backend,
             obstacle,
             partial(cpp.rows_obstacle, input, None, self.weight),
-            cpp.pays("rms_norm", input),
+            cpp.rows_pay("rms_norm", input, math.prod(self.normalized_shape)),
         )
 
     def extra_repr(self) -> str:

@@ -1,5 +1,6 @@
 """Layer norm and RMS norm as functions, alone and of a sum with a residual."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -41,7 +42,11 @@ def layer_norm(
         >>> layer_norm(torch.tensor([[1.0, 3.0], [2.0, 10.0]]), [2], eps=0.0).tolist()
         [[-1.0, 1.0], [-1.0, 1.0]]
     """
-    if backend == "auto" and input.is_cuda is not True and not cpp.considered("layer_norm", input):
+    if (
+        backend == "auto"
+        and input.is_cuda is not True
+        and not cpp.rows_pay("layer_norm", input, math.prod(normalized_shape))
+    ):
         return functional.layer_norm(input, normalized_shape, weight, bias, eps)
     aten = partial(functional.layer_norm, input, list(normalized_shape), weight, bias, eps)
     obstacle = coverage.rows(input, normalized_shape, weight, bias)
@@ -89,7 +94,11 @@ def rms_norm(
         >>> [round(value, 4) for value in rms_norm(torch.tensor([1.0, 7.0]), [2]).tolist()]
         [0.2, 1.4]
     """
-    if backend == "auto" and input.is_cuda is not True and not cpp.considered("rms_norm", input):
+    if (
+        backend == "auto"
+        and input.is_cuda is not True
+        and not cpp.rows_pay("rms_norm", input, math.prod(normalized_shape))
+    ):
         return functional.rms_norm(input, normalized_shape, weight, eps)
     aten = partial(functional.rms_norm, input, list(normalized_shape), weight, eps)
     obstacle = coverage.rows(input, normalized_shape, weight)
@@ -145,7 +154,9 @@ def add_layer_norm(
         ([[-1.0, 1.0]], [[2.0, 4.0]])
     """
     on_cpu = backend == "auto" and input.is_cuda is not True
-    if on_cpu and not cpp.considered("add_layer_norm", input, always=memory_efficient):
+    if on_cpu and not cpp.rows_pay(
+        "add_layer_norm", input, math.prod(normalized_shape), always=memory_efficient
+    ):
         return composed.add_layer_norm(input, residual, normalized_shape, weight, bias, eps)
     values = (input, residual, list(normalized_shape), weight, bias, eps)
     obstacle = coverage.sums(input, residual, normalized_shape, weight, bias)
@@ -204,7 +215,9 @@ def add_rms_norm(
         ([0.2, 1.4], [[1.0, 7.0]])
     """
     on_cpu = backend == "auto" and input.is_cuda is not True
-    if on_cpu and not cpp.considered("add_rms_norm", input, always=memory_efficient):
+    if on_cpu and not cpp.rows_pay(
+        "add_rms_norm", input, math.prod(normalized_shape), always=memory_efficient
+    ):
         return composed.add_rms_norm(input, residual, normalized_shape, weight, eps)
     values = (input, residual, list(normalized_shape), weight, eps)
     obstacle = coverage.sums(input, residual, normalized_shape, weight)
@@ -228,6 +241,6 @@ def add_rms_norm(
 
 
 def _alike(input: Tensor, residual: Tensor) -> bool:
-    """Whether one gradient fits both, and torch need not see its own operators."""
+    """Whether one gradient fits both, there is something to save, and torch need not see its operators."""
     same = input.shape == residual.shape and input.dtype == residual.dtype
-    return same and cpp.transforms_obstacle() is None
+    return same and input.numel() > 0 and cpp.transforms_obstacle() is None

@@ -21,7 +21,8 @@ ACTIVATIONS = composed.ACTIVATIONS
 @pytest.fixture(autouse=True)
 def everything_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small tensors take the paths of large ones."""
-    monkeypatch.setattr(cpp, "pays", lambda operation, input: input.dtype != torch.float16)
+    monkeypatch.setattr(cpp, "rows_pay", lambda *given, **more: not torch.compiler.is_compiling())
+    monkeypatch.setattr(cpp, "channels_pay", lambda *given, **more: not torch.compiler.is_compiling())
 
 
 def normal(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0, scale: float = 1.0) -> Tensor:
@@ -318,3 +319,20 @@ def test_inference_runs_in_place_of_nothing_that_is_the_users() -> None:
         add_layer_norm(input, residual, [6])
         add_rms_norm(input, residual, [6])
     assert torch.equal(input, before)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_empty_batches_with_memory_efficient(backend: str) -> None:
+    for shape in ((0, 3, 2, 2), (4, 3, 0, 2)):
+        for dtype in (torch.float32, torch.float16):
+            options = {"training": True, "memory_efficient": True, "backend": backend}
+            assert batch_norm_act(torch.empty(shape, dtype=dtype), None, None, **options).shape == shape
+
+
+def test_a_residual_that_is_no_tensor_is_torchs_matter() -> None:
+    input = normal(4, 6)
+    for memory_efficient in (False, True):
+        output, total = add_layer_norm(input, 2.0, [6], memory_efficient=memory_efficient)  # type: ignore[arg-type]
+        close(total, input + 2.0, torch.float32)
+        with pytest.raises(TypeError, match="NoneType"):
+            add_layer_norm(input, None, [6], memory_efficient=memory_efficient)  # type: ignore[arg-type]

@@ -359,7 +359,10 @@ def test_our_own_further_layers_are_settled_until_another_kind_is_wanted():
     model = nn.Sequential(norm.GhostBatchNorm(4, ghost_batch_size=2), norm.BatchNormAct2d(4))
     assert replace_norms(model).left == ()
     assert replace_norms(model, to="batch_norm").left == ()
-    assert [entry.layer for entry in replace_norms(model, to="layer_norm").left] == ["GhostBatchNorm"]
+    assert [entry.layer for entry in replace_norms(model, to="layer_norm").left] == [
+        "GhostBatchNorm",
+        "BatchNormAct2d",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -411,3 +414,23 @@ def test_a_wrapped_model_is_refused_another_kind(tmp_path):
         assert type(model.module[1]) is norm.LayerNorm
     finally:
         torch.distributed.destroy_process_group()
+
+
+def test_a_second_call_may_name_another_backend():
+    net = nn.Sequential(nn.LayerNorm(8), nn.BatchNorm1d(8), norm.AddLayerNorm(8))
+    replace_norms(net)
+    weight = net[0].weight
+    done = replace_norms(net, backend="reference", kinds=["layer_norm", "batch_norm"], exclude="2")
+    assert [swap.parameters for swap in done.swaps] == ["kept", "kept"]
+    assert net[0].backend == net[1].backend == "reference"
+    assert net[0].weight is weight
+    assert replace_norms(net).swaps == ()  # "auto" asks for nothing
+    assert net[0].backend == "reference"
+
+
+def test_batch_norm_with_an_activation_is_left_and_reported():
+    net = nn.Sequential(norm.BatchNormAct2d(4), nn.BatchNorm2d(4))
+    assert replace_norms(net).left == ()
+    done = replace_norms(net, to="group_norm")
+    assert [(entry.names, entry.layer) for entry in done.left] == [(("0",), "BatchNormAct2d")]
+    assert len(done.swaps) == 1

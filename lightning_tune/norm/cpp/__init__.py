@@ -15,45 +15,78 @@ from torch.autograd import forward_ad
 from lightning_tune.norm.cpp import build
 
 _TYPES = (torch.float32, torch.bfloat16, torch.float64)
+_NARROW, _WIDE = (torch.float32, torch.bfloat16), (torch.float32, torch.float64)
 _PLAIN = (Tensor, nn.Parameter)
-_NEVER = 1 << 62
-
-KIB = 1 << 10
+KIB, MIB = 1 << 10, 1 << 20
 LEAST_BYTES = {
-    "layer_norm": {torch.bfloat16: 128 * KIB},
-    "rms_norm": dict.fromkeys(_TYPES, 16 * KIB),
-    "add_layer_norm": {torch.float32: 384 * KIB, torch.bfloat16: 128 * KIB, torch.float64: 384 * KIB},
-    "add_rms_norm": dict.fromkeys(_TYPES, 16 * KIB),
-    "batch_norm": {torch.float32: 1024 * KIB, torch.bfloat16: 1024 * KIB},
-    "batch_norm_act": {torch.float32: 512 * KIB, torch.bfloat16: 512 * KIB},
+    "layer_norm": {torch.bfloat16: (128 * KIB, MIB)},
+    "rms_norm": dict.fromkeys(_TYPES, (16 * KIB, 256 * KIB)),
+    "add_layer_norm": {torch.bfloat16: (128 * KIB, MIB), **dict.fromkeys(_WIDE, (384 * KIB, 2 * MIB))},
+    "add_rms_norm": dict.fromkeys(_TYPES, (16 * KIB, 256 * KIB)),
+    "batch_norm": dict.fromkeys(_NARROW, (MIB, 16 * MIB)),
+    "batch_norm_act": dict.fromkeys(_NARROW, (512 * KIB, 8 * MIB)),
 }
-"""From how large an input on they are faster than torch's operators, measured by `benchmarks/norm_speed.py`.
+"""From how large an input on they are faster than torch's operators: while gradients are on, and without.
 
-Of smaller ones the Python around the kernels takes longer than torch does. Layer norm of float32 is no faster
-at any size, nor are activations of float64.
+By operation and type, on one thread; what is not here they never are. Of smaller inputs the Python around the
+kernels takes longer than torch does.
 """
+LEAST_COLUMNS = {"layer_norm": 128, "rms_norm": 32, "add_layer_norm": 128, "add_rms_norm": 32}
+"""How many values a row must have for that."""
+LEAST_COUNT, LEAST_PLANE = 256, 256
+"""How many values a channel must have, and a plane of bfloat16."""
 
 
-def pays(operation: str, input: Tensor) -> bool:
-    """Whether an input is large enough for the kernels to be faster than torch's operators.
-
-    Example:
-        >>> pays("rms_norm", torch.empty(4, 4)), pays("rms_norm", torch.empty(64, 64))
-        (False, True)
-    """
-    large = input.numel() * input.itemsize >= LEAST_BYTES[operation].get(input.dtype, _NEVER)
-    return large is True  # torch.fx traces with a stand-in that is neither true nor false
-
-
-def considered(operation: str, input: Tensor, *, always: bool = False) -> bool:
-    """Whether an input on a CPU may be for the kernels: it is large enough, and torch is not compiling.
+def rows_pay(operation: str, input: Tensor, columns: int, *, always: bool = False) -> bool:
+    """Whether rows of an input are so many and so wide that the kernels are faster than torch's operators.
 
     Args:
         operation: the functional's name.
-        input: what is normalised.
+        input: what is normalised, on a CPU.
+        columns: values of a row.
         always: of whatever size, where they are asked for more than speed.
+
+    Returns:
+        False also while torch compiles or traces: it must see its own operators.
+
+    Example:
+        >>> rows_pay("rms_norm", torch.empty(4, 64), 64), rows_pay("rms_norm", torch.empty(64, 64), 64)
+        (False, True)
     """
-    return not torch.compiler.is_compiling() and (always or pays(operation, input))
+    if not isinstance(input, Tensor) or torch.compiler.is_compiling():
+        return False
+    return always or (_is_large(operation, input) and columns >= LEAST_COLUMNS[operation])
+
+
+def channels_pay(operation: str, input: Tensor, activation: str = "none", *, always: bool = False) -> bool:
+    """Whether the channels of an input are so large that the kernels are faster than torch's operators.
+
+    Args:
+        operation: the functional's name.
+        input: what is normalised, on a CPU.
+        activation: what follows.
+        always: as of `rows_pay`.
+
+    Example:
+        >>> images = torch.empty(16, 32, 32, 32)
+        >>> channels_pay("batch_norm", images), channels_pay("batch_norm", images[:1])
+        (True, False)
+    """
+    if not isinstance(input, Tensor) or torch.compiler.is_compiling():
+        return False
+    if always or not _is_large(operation, input) or input.dim() < 2:
+        return always
+    if input.numel() < LEAST_COUNT * input.shape[1]:
+        return False
+    if input.dtype != torch.bfloat16 or not input.is_contiguous():
+        return True
+    swift = activation != "gelu" or torch.is_grad_enabled()  # torch's own is there, of planes in bfloat16
+    return swift and input.shape[2:].numel() >= LEAST_PLANE
+
+
+def _is_large(operation: str, input: Tensor) -> bool:
+    least = LEAST_BYTES[operation].get(input.dtype)
+    return least is not None and input.numel() * input.itemsize >= least[not torch.is_grad_enabled()]
 
 
 def rows_obstacle(input: Tensor, residual: Tensor | None, *parameters: Tensor | None) -> str | None:
@@ -100,7 +133,7 @@ def _obstacle(inputs: Sequence[Tensor | None], parameters: Sequence[Tensor | Non
             return f"the kernels in C++ run on a CPU, and a tensor is on {tensor.device}"
         if tensor.dtype not in _TYPES:
             return f"the kernels in C++ take no {tensor.dtype}"
-        if type(tensor) not in _PLAIN or tensor.is_neg():
+        if type(tensor) not in _PLAIN or tensor.is_neg() or not _has_memory(tensor):
             return f"a {type(tensor).__name__} may lie in memory in its own way"
     first = None
     for parameter in parameters:
@@ -110,3 +143,10 @@ def _obstacle(inputs: Sequence[Tensor | None], parameters: Sequence[Tensor | Non
         if parameter.dtype != first.dtype or not parameter.is_contiguous():
             return "the parameters are of several types, or not each in one piece of memory"
     return build.trouble()
+
+
+def _has_memory(tensor: Tensor) -> bool:
+    try:
+        return tensor.data_ptr() != 0 or tensor.numel() == 0
+    except RuntimeError:  # what a transform made
+        return False

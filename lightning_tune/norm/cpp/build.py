@@ -12,9 +12,12 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -56,47 +59,75 @@ def library() -> ctypes.CDLL:
     """Return the compiled kernels.
 
     Raises:
-        BuildError: there is no compiler, or it does not compile them.
+        BuildError: there is no compiler, it does not compile them, or what it made can't be loaded.
     """
-    compiler = _compiler()
-    kept = cache_folder() / f"norm-{_digest(compiler)}.so"
     try:
-        if not kept.exists():
-            compile_to(kept, compiler)
-        return ctypes.CDLL(str(kept))
+        compiler = _compiler()
+        folder, digest = cache_folder(), _digest(compiler)
+        if (kept := _kept(folder, digest)) is not None:
+            try:
+                return ctypes.CDLL(str(kept))
+            except OSError:  # it is damaged: another takes its place
+                kept.unlink()
+        return ctypes.CDLL(str(compile_to(folder, digest, compiler)))
     except OSError as error:
-        raise BuildError(f"the kernels in C++ could not be loaded: {error}") from None
+        raise BuildError(f"the kernels in C++ could not be built or loaded: {error}") from None
 
 
-def compile_to(target: Path, compiler: str) -> None:
-    """Compile the library to a path; whoever looks there sees nothing or all of it.
+def _kept(folder: Path, digest: str) -> Path | None:
+    """Return the library in the folder; one that is cut short, or that others could write, is none."""
+    for path in folder.glob(f"norm-{digest}-*.so"):
+        if path.stat().st_size == int(path.stem.rpartition("-")[2]) and _is_ours(path):
+            return path
+    return None
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether nobody but this user can change a file or folder, so that what it holds may be run."""
+    if not hasattr(os, "geteuid"):
+        return True
+    found = path.stat()
+    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def compile_to(folder: Path, digest: str, compiler: Sequence[str]) -> Path:
+    """Compile the library into a folder; whoever looks there sees nothing or all of it.
 
     Args:
-        target: the library.
+        folder: where it is put.
+        digest: of what goes into it, for its name; its size is there, too.
         compiler: a command.
+
+    Returns:
+        The library.
 
     Raises:
         BuildError: the compiler fails; its last words are in the message.
     """
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        objects = {unit: str(Path(folder) / f"{unit}.o") for unit in UNITS}
-        jobs = [[compiler, *FLAGS, "-c", str(FOLDER / unit), "-o", made] for unit, made in objects.items()]
-        _run(jobs)
-        whole = Path(folder) / "whole.so"
-        _run([[compiler, *FLAGS, "-shared", *objects.values(), "-o", str(whole)]])
-        whole.replace(target)
+    with tempfile.TemporaryDirectory(dir=folder) as room:
+        objects = {unit: str(Path(room) / f"{unit}.o") for unit in UNITS}
+        _run([[*compiler, *FLAGS, "-c", str(FOLDER / unit), "-o", made] for unit, made in objects.items()])
+        whole = Path(room) / "whole.so"
+        _run([[*compiler, *FLAGS, "-shared", *objects.values(), "-o", str(whole)]])
+        whole.chmod(stat.S_IRWXU)
+        return whole.replace(folder / f"norm-{digest}-{whole.stat().st_size}.so")
 
 
 def cache_folder() -> Path:
-    """Return where compiled kernels are kept: the user's cache, or one of this process if that is closed."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "lightning-tune"
+    """Return where compiled kernels are kept.
+
+    That is the user's cache, or a folder of this process if there is none, or if others could put something
+    in there: what lies there is run.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        folder = (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "lightning-tune"
+        folder.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
+        if _is_ours(folder) and os.access(folder, os.W_OK):
             return folder
-    except OSError:
-        return Path(_folder_of_this_process().name)
+    except (OSError, RuntimeError):  # without a home Path.home() raises RuntimeError
+        pass
+    return Path(_folder_of_this_process().name)
 
 
 @functools.cache
@@ -104,22 +135,22 @@ def _folder_of_this_process() -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix="lightning-tune-", ignore_cleanup_errors=True)
 
 
-def _compiler() -> str:
-    """Return the command of a C++ compiler: the environment's `CXX`, or the usual names."""
-    asked = os.environ.get("CXX")
-    names = (asked,) if asked else COMPILERS
-    for name in names:
+def _compiler() -> list[str]:
+    """Return the command of a C++ compiler: the environment's `CXX` with its arguments, or a usual one."""
+    asked = shlex.split(os.environ.get("CXX", ""))
+    for name in asked[:1] or COMPILERS:
         if (found := shutil.which(name)) is not None:
-            return found
-    raise BuildError(f"no C++ compiler was found ({', '.join(names)}) to build the kernels in C++")
+            return [found, *asked[1:]]
+    names = ", ".join(asked[:1] or COMPILERS)
+    raise BuildError(f"no C++ compiler was found ({names}) to build the kernels in C++")
 
 
-def _digest(compiler: str) -> str:
+def _digest(compiler: Sequence[str]) -> str:
     """Return a name for what this compiler makes of these sources on this processor."""
     digest = hashlib.sha256()
     for source in sorted([*FOLDER.glob("*.h"), *FOLDER.glob("*.cpp")]):
         digest.update(source.read_bytes())
-    for text in (*FLAGS, _run([[compiler, "--version"]]), _processor()):
+    for text in (*FLAGS, *compiler, _run([[*compiler, "--version"]]), _processor()):
         digest.update(text.encode())
     return digest.hexdigest()[:16]
 
@@ -160,6 +191,6 @@ def _run(commands: list[list[str]]) -> str:
                 raise BuildError(f"{command[0]} took over {LONGEST_S} s for the kernels in C++") from None
             if job.returncode != 0:
                 words = " ".join(output.split()[-30:])
-                raise BuildError(f"{command[0]} can't compile the kernels in C++: {words}")
+                raise BuildError(f"{command[0]} can't compile the kernels in C++: {words or job.returncode}")
             printed.append(output)
     return "".join(printed)

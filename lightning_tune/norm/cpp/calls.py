@@ -1,7 +1,7 @@
 """Call the kernels in C++ with tensors: make room for outputs, hand over addresses.
 
 Nothing is checked here (`__init__.py` does): the tensors lie on the CPU, in one piece, are of fitting types
-and shapes, and are not empty.
+and shapes.
 """
 
 import ctypes
@@ -9,13 +9,14 @@ import functools
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_tune.norm.cpp.build import library
 
 TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 2}
 ACTIVATIONS = {"none": 0, "relu": 1, "silu": 2, "gelu": 3}
 VALUES_A_THREAD = 1 << 15
+_PLAIN = (Tensor, nn.Parameter)
 
 _INT, _LONG, _DOUBLE, _POINTER = ctypes.c_int, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 
@@ -30,11 +31,36 @@ def wide_type(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
+def readable(dtype: torch.dtype, *tensors: Tensor | None) -> bool:
+    """Whether the memory of tensors of a type can be handed to the kernels; a missing one can.
+
+    A backward pass gets whatever a caller, a transform or a hook makes of gradients and of what was kept.
+    """
+    for tensor in tensors:
+        if tensor is None:
+            continue
+        if tensor.dtype != dtype or type(tensor) not in _PLAIN or not tensor.is_cpu or tensor.is_neg():
+            return False
+        try:
+            if tensor.data_ptr() == 0 and tensor.numel() > 0:
+                return False
+        except RuntimeError:  # one of several that a transform takes at once
+            return False
+    return True
+
+
+def parameter_type(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> torch.dtype:
+    """Return the type of the parameters, the input's if there are none."""
+    given = bias if weight is None else weight
+    return input.dtype if given is None else given.dtype
+
+
 def row_norm(
     input: Tensor,
     residual: Tensor | None,
     weight: Tensor | None,
     bias: Tensor | None,
+    rows: int,
     columns: int,
     eps: float,
     centred: bool,
@@ -46,6 +72,7 @@ def row_norm(
         residual: the same, or None.
         weight: (columns,), or None for 1.
         bias: (columns,), or None for 0.
+        rows: how many there are.
         columns: values of a row.
         eps: added to the variance or mean square.
         centred: layer norm, else RMS norm.
@@ -54,14 +81,14 @@ def row_norm(
         (output, sum, mean, rstd). The sum is the input if there is no residual; mean, of each row, is None
         for RMS norm.
     """
-    rows, wide = input.numel() // max(1, columns), wide_type(input.dtype)
+    wide = wide_type(input.dtype)
     output = torch.empty_like(input)
     total = input if residual is None else torch.empty_like(input)
     mean = torch.empty(rows, dtype=wide, device=input.device) if centred else None
     rstd = torch.empty(rows, dtype=wide, device=input.device)
     _kernels().row_norm_forward(
         TYPES[input.dtype],
-        _parameter_type(input, weight, bias),
+        TYPES[parameter_type(input, weight, bias)],
         centred,
         *_addresses(input, residual, weight, bias, total, output, mean, rstd),
         rows,
@@ -103,7 +130,7 @@ def row_norm_backward(
     grad_bias = None if bias is None else torch.empty_like(bias)
     _kernels().row_norm_backward(
         TYPES[kept.dtype],
-        _parameter_type(kept, weight, bias),
+        TYPES[parameter_type(kept, weight, bias)],
         centred,
         recovers,
         *_addresses(grad_output, grad_total, kept, weight, bias, mean, rstd, grad, grad_weight, grad_bias),
@@ -143,7 +170,7 @@ class ChannelNorm:
         mean = torch.empty(input.shape[1], dtype=wide_type(input.dtype), device=input.device)
         rstd = torch.empty_like(mean)
         _kernels().batch_norm_act_forward(
-            *self._how(input, weight, bias, running_mean),
+            *self._how(input, weight, running_mean if bias is None else bias),
             *_addresses(input, weight, bias, running_mean, running_var, output, mean, rstd),
             *_sizes(input),
             self.momentum,
@@ -177,10 +204,12 @@ class ChannelNorm:
         )
         return grad, grad_weight, grad_bias
 
-    def _how(self, input: Tensor, *parameters: Tensor | None) -> tuple[int, int, int, int, int]:
+    def _how(
+        self, input: Tensor, weight: Tensor | None, other: Tensor | None
+    ) -> tuple[int, int, int, int, int]:
         return (
             TYPES[input.dtype],
-            _parameter_type(input, *parameters),
+            TYPES[parameter_type(input, weight, other)],
             ACTIVATIONS[self.activation],
             self.training,
             not input.is_contiguous(),
@@ -197,16 +226,13 @@ def _addresses(*tensors: Tensor | None) -> list[int | None]:
     return [None if tensor is None else tensor.data_ptr() for tensor in tensors]
 
 
-def _parameter_type(input: Tensor, *parameters: Tensor | None) -> int:
-    """Return the code of the parameters' type, the input's if there are none."""
-    for parameter in parameters:
-        if parameter is not None:
-            return TYPES[parameter.dtype]
-    return TYPES[input.dtype]
-
-
 def _threads(input: Tensor) -> int:
     return max(1, min(torch.get_num_threads(), input.numel() // VALUES_A_THREAD))
+
+
+def _checked(result: int, *_: object) -> None:
+    if result != 0:
+        raise MemoryError("the kernels in C++ found no memory for their sums")
 
 
 @functools.cache
@@ -221,5 +247,5 @@ def _kernels() -> ctypes.CDLL:
     }
     for name, types in signatures.items():
         function = getattr(kernels, name)
-        function.argtypes, function.restype = types, None
+        function.argtypes, function.restype, function.errcheck = types, _INT, _checked
     return kernels

@@ -41,22 +41,30 @@ struct Running {
     }
 };
 
-// Mean and variance of each channel of small planes or with the channels last.
+// Mean and variance of each channel from those of its columns.
 template <typename Stored>
 void statistics(const Stored* input, const Layout& at, Array<WideOf<Stored>>& means,
                 Array<WideOf<Stored>>& variances, int threads) {
     using Wide = WideOf<Stored>;
-    Array<Wide> pivot(at.columns(), 0), mean(at.columns()), squares(at.columns());
+    const std::int64_t columns = at.columns(), rows = at.rows(), rest = at.rest();
+    Array<Wide> pivot(columns, 0), mean(columns), squares(columns);
     if (at.count() > 0)
-        for (std::int64_t i = 0; i < at.columns(); ++i) pivot[i] = widen(input[i / at.repeat * at.repeat]);
-    moments_of_columns(input, at.rows, at.columns(), pivot.data(), mean.data(), squares.data(), threads);
+        for (std::int64_t i = 0; i < columns; ++i)
+            pivot[i] = widen(input[at.channel_of(i) * at.repeat]);  // of the channel's first value
+    moments_of_columns(input, at, pivot.data(), mean.data(), squares.data(), threads);
+    for (std::int64_t i = 0; i < rest; ++i)
+        merge<Wide>(rows, mean[i], squares[i], 1, widen(input[rows * columns + i]) - pivot[i], 0);
+    Array<Wide> seen(at.channels, 0), deviations(at.channels, 0);
+    std::fill(means.begin(), means.end(), Wide(0));
+    for (std::int64_t i = 0; i < columns; ++i) {
+        const std::int64_t channel = at.channel_of(i), count = rows + (i < rest);
+        if (count == 0) continue;
+        merge<Wide>(seen[channel], means[channel], deviations[channel], count, mean[i], squares[i]);
+        seen[channel] += count;
+    }
     for (std::int64_t channel = 0; channel < at.channels; ++channel) {
-        const std::int64_t first = channel * at.repeat;
-        Wide whole_mean = mean[first], whole_squares = squares[first];
-        for (std::int64_t k = 1; k < at.repeat; ++k)
-            merge<Wide>(at.rows * k, whole_mean, whole_squares, at.rows, mean[first + k], squares[first + k]);
-        means[channel] = pivot[first] + whole_mean;
-        variances[channel] = whole_squares / std::max<std::int64_t>(1, at.count());
+        if (at.count() > 0) means[channel] += pivot[channel * at.repeat];
+        variances[channel] = deviations[channel] / std::max<std::int64_t>(1, at.count());
     }
 }
 
@@ -77,7 +85,7 @@ void forward(const void* input_, const void* weight_, const void* bias_, int par
         by.scale[channel] = rstds[channel] * weight.values()[channel];
         by.shift[channel] = bias.values()[channel];
     };
-    const bool in_one = training && at.is_planes();  // a plane is normalised while it is in the cache
+    const bool in_one = training && at.planes;  // a plane is normalised while it is in the cache
     if (!training) {
         const Parameter<Wide> mean(running_mean, parameter_type, at.channels, 0);
         const Parameter<Wide> variance(running_variance, parameter_type, at.channels, 1);
@@ -88,19 +96,23 @@ void forward(const void* input_, const void* weight_, const void* bias_, int par
     }
     if (!in_one)
         for (std::int64_t channel = 0; channel < at.channels; ++channel) settle(channel);
-    if (at.is_planes()) {
+    if (in_one) {
 #pragma omp parallel for schedule(static) num_threads(threads)
         for (std::int64_t channel = 0; channel < at.channels; ++channel) {
-            if (in_one) {
-                Wide squares;
-                moments_of_channel(input, at, channel, by.mean[channel], squares);
-                variances[channel] = squares / std::max<std::int64_t>(1, at.count());
-                settle(channel);
-            }
-            apply_to_channel<Stored, ACTIVATION>(input, at, channel, by, output);
+            Wide squares;
+            moments_of_channel(input, at, channel, by.mean[channel], squares);
+            variances[channel] = squares / std::max<std::int64_t>(1, at.count());
+            settle(channel);
+            for (std::int64_t sample = 0; sample < at.samples; ++sample)
+                apply_to_plane<Stored, ACTIVATION>(input, at, sample, channel, by, output);
         }
+    } else if (at.planes) {
+#pragma omp parallel for collapse(2) schedule(static) num_threads(threads)
+        for (std::int64_t sample = 0; sample < at.samples; ++sample)
+            for (std::int64_t channel = 0; channel < at.channels; ++channel)
+                apply_to_plane<Stored, ACTIVATION>(input, at, sample, channel, by, output);
     } else {
-        apply_to_columns<Stored, ACTIVATION>(input, at.rows, at.columns(), by.repeated(at.repeat), output, threads);
+        apply_to_columns<Stored, ACTIVATION>(input, at, by.of_columns(at), output, threads);
     }
     if (training)
         Running<Wide>{running_mean, running_variance, parameter_type, momentum}.update(by.mean, variances, at.count());
@@ -114,22 +126,22 @@ void backward_of_all_columns(const Stored* grad_output, const Stored* input, con
                              Stored* grad_input, Array<WideOf<Stored>>& sums,
                              Array<WideOf<Stored>>& projections, int threads) {
     using Wide = WideOf<Stored>;
-    const Affine<Wide> by = channels.repeated(at.repeat);
+    const Affine<Wide> by = channels.of_columns(at);
     Array<Wide> average(at.columns()), slant(at.columns());
-    sums_of_columns<Stored, ACTIVATION>(grad_output, input, at.rows, at.columns(), by, training, grad_input,
-                                        average.data(), slant.data(), threads);
+    sums_of_columns<Stored, ACTIVATION>(grad_output, input, at, by, training, grad_input, average.data(),
+                                        slant.data(), threads);
     for (std::int64_t i = 0; i < at.columns(); ++i) {
-        sums[i / at.repeat] += average[i];
-        projections[i / at.repeat] += slant[i];
+        sums[at.channel_of(i)] += average[i];
+        projections[at.channel_of(i)] += slant[i];
     }
     if (!training) return;
     for (std::int64_t i = 0; i < at.columns(); ++i) {
-        const std::int64_t channel = i / at.repeat;
+        const std::int64_t channel = at.channel_of(i);
         average[i] = sums[channel] / at.count();
         slant[i] = projections[channel] / at.count() * rstds[channel] * rstds[channel];
     }
-    gradient_of_columns<Stored, ACTIVATION>(grad_output, input, at.rows, at.columns(), by, average.data(),
-                                            slant.data(), grad_input, threads);
+    gradient_of_columns<Stored, ACTIVATION>(grad_output, input, at, by, average.data(), slant.data(), grad_input,
+                                            threads);
 }
 
 template <typename Stored, int ACTIVATION>
@@ -148,15 +160,13 @@ void backward(const void* grad_output_, const void* input_, const void* weight_,
     std::copy_n(bias.values(), at.channels, by.shift.begin());
     for (std::int64_t i = 0; i < at.channels; ++i) by.scale[i] = rstds[i] * weight.values()[i];
     Array<Wide> sums(at.channels, 0), projections(at.channels, 0);
-    if (at.is_planes()) {
-#pragma omp parallel num_threads(threads)
-        {
-            Array<Wide> piece(PIECE);
-#pragma omp for schedule(static)
-            for (std::int64_t channel = 0; channel < at.channels; ++channel)
-                backward_of_channel<Stored, ACTIVATION>(grad_output, input, at, channel, by, rstds[channel], training,
-                                                        grad_input, sums[channel], projections[channel], piece.data());
-        }
+    if (at.planes) {
+        Array<Wide> pieces(PIECE * threads);
+#pragma omp parallel for schedule(static) num_threads(threads)
+        for (std::int64_t channel = 0; channel < at.channels; ++channel)
+            backward_of_channel<Stored, ACTIVATION>(grad_output, input, at, channel, by, rstds[channel], training,
+                                                    grad_input, sums[channel], projections[channel],
+                                                    pieces.data() + PIECE * omp_get_thread_num());
     } else {
         backward_of_all_columns<Stored, ACTIVATION>(grad_output, input, at, by, rstds, training, grad_input, sums,
                                                     projections, threads);
@@ -178,19 +188,21 @@ constexpr std::array BACKWARD{backward<Stored, NONE>, backward<Stored, RELU>, ba
 
 extern "C" {
 
-void batch_norm_act_forward(int type, int parameter_type, int activation, int training, int channels_last,
+int batch_norm_act_forward(int type, int parameter_type, int activation, int training, int channels_last,
                             const void* input, const void* weight, const void* bias, void* running_mean,
                             void* running_variance, void* output, void* means, void* rstds, std::int64_t samples,
                             std::int64_t channels, std::int64_t positions, double momentum, double eps, int threads) {
     const auto& by_activation = type == FLOAT32    ? FORWARD<float>
                                 : type == BFLOAT16 ? FORWARD<BFloat16>
                                                    : FORWARD<double>;
-    by_activation[activation](input, weight, bias, parameter_type, running_mean, running_variance, output, means,
-                              rstds, training, Layout(type, samples, channels, positions, channels_last), momentum, eps,
-                              threads);
+    return guarded([&] {
+        by_activation[activation](input, weight, bias, parameter_type, running_mean, running_variance, output, means,
+                                  rstds, training, Layout(type, samples, channels, positions, channels_last), momentum,
+                                  eps, threads);
+    });
 }
 
-void batch_norm_act_backward(int type, int parameter_type, int activation, int training, int channels_last,
+int batch_norm_act_backward(int type, int parameter_type, int activation, int training, int channels_last,
                              const void* grad_output, const void* input, const void* weight, const void* bias,
                              const void* means, const void* rstds, void* grad_input, void* grad_weight,
                              void* grad_bias, std::int64_t samples, std::int64_t channels, std::int64_t positions,
@@ -198,7 +210,10 @@ void batch_norm_act_backward(int type, int parameter_type, int activation, int t
     const auto& by_activation = type == FLOAT32    ? BACKWARD<float>
                                 : type == BFLOAT16 ? BACKWARD<BFloat16>
                                                    : BACKWARD<double>;
-    by_activation[activation](grad_output, input, weight, bias, parameter_type, means, rstds, grad_input, grad_weight,
-                              grad_bias, training, Layout(type, samples, channels, positions, channels_last), threads);
+    return guarded([&] {
+        by_activation[activation](grad_output, input, weight, bias, parameter_type, means, rstds, grad_input,
+                                  grad_weight, grad_bias, training,
+                                  Layout(type, samples, channels, positions, channels_last), threads);
+    });
 }
 }

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_tune.norm.cpp import calls, transforms_obstacle
 from lightning_tune.norm.cpp.calls import ChannelNorm
 from lightning_tune.norm.reference.statistics import mean_over, widened
 
@@ -81,11 +82,26 @@ class BatchNormAct(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of input, weight and bias."""
         (grad_output,) = gradients
-        input, *rest = ctx.saved_tensors
-        if not ctx.compiled or torch.is_grad_enabled():
+        input, weight, bias, mean, rstd = ctx.saved_tensors
+        if not (
+            ctx.compiled
+            and not torch.is_grad_enabled()
+            and transforms_obstacle() is None
+            and calls.readable(input.dtype, grad_output, input)
+            and calls.readable(calls.wide_type(input.dtype), mean, rstd)
+            and calls.readable(calls.parameter_type(input, weight, bias), weight, bias)
+        ):
             grads = _differentiable(ctx, grad_output)
         else:
-            grads = ctx.norm.backward(grad_output.contiguous(memory_format=layout_of(input)), input, *rest)
+            layout = layout_of(input)
+            grads = ctx.norm.backward(
+                grad_output.contiguous(memory_format=layout),
+                input.contiguous(memory_format=layout),
+                weight,
+                bias,
+                mean,
+                rstd,
+            )
         needed = zip(grads, ctx.needs_input_grad, strict=False)
         return *(grad if needs else None for grad, needs in needed), None, None, None
 

@@ -10,8 +10,7 @@ void moments_of_channel(const Stored* input, const Layout& at, std::int64_t chan
                         WideOf<Stored>& squares) {
     using Wide = WideOf<Stored>;
     const Wide pivot = at.count() == 0 ? Wide(0) : widen(input[channel * at.positions]);
-    Wide seen = 0;
-    mean = squares = 0;
+    double seen = 0, whole = 0, deviations = 0;  // of a count of millions float32 loses digits
     for (std::int64_t sample = 0; sample < at.samples; ++sample) {
         const Stored* const plane = input + (sample * at.channels + channel) * at.positions;
         for (std::int64_t start = 0; start < at.positions; start += PIECE) {
@@ -22,26 +21,25 @@ void moments_of_channel(const Stored* input, const Layout& at, std::int64_t chan
                 const Wide difference = widen(x[i]) - pivot - middle;
                 return difference * difference;
             });
-            merge<Wide>(seen, mean, squares, piece, middle, around);
+            merge<double>(seen, whole, deviations, piece, middle, around);
             seen += piece;
         }
     }
-    mean += pivot;
+    mean = static_cast<Wide>(pivot + whole);
+    squares = static_cast<Wide>(deviations);
 }
 
 template <typename Stored, int ACTIVATION>
-void apply_to_channel(const Stored* input, const Layout& at, std::int64_t channel, const Affine<WideOf<Stored>>& by,
-                      Stored* output) {
+void apply_to_plane(const Stored* input, const Layout& at, std::int64_t sample, std::int64_t channel,
+                    const Affine<WideOf<Stored>>& by, Stored* output) {
     using Wide = WideOf<Stored>;
     const Wide mean = by.mean[channel], scale = by.scale[channel], shift = by.shift[channel];
-    for (std::int64_t sample = 0; sample < at.samples; ++sample) {
-        const std::int64_t start = (sample * at.channels + channel) * at.positions;
-        const Stored* const x = input + start;
-        Stored* const y = output + start;
+    const std::int64_t start = (sample * at.channels + channel) * at.positions;
+    const Stored* const x = input + start;
+    Stored* const y = output + start;
 #pragma omp simd
-        for (std::int64_t i = 0; i < at.positions; ++i)
-            y[i] = narrow<Stored>(activate<ACTIVATION>((widen(x[i]) - mean) * scale + shift));
-    }
+    for (std::int64_t i = 0; i < at.positions; ++i)
+        y[i] = narrow<Stored>(activate<ACTIVATION, Stored>((widen(x[i]) - mean) * scale + shift));
 }
 
 // `sum` is of g, `projection` of g * (input - mean); `g` has room for PIECE values.
@@ -62,7 +60,7 @@ void backward_of_channel(const Stored* grad_output, const Stored* input, const L
 #pragma omp simd reduction(+ : part, along)
             for (std::int64_t i = 0; i < piece; ++i) {
                 const Wide centred = widen(x[i]) - mean;
-                const Wide through = widen(dy[i]) * slope<ACTIVATION>(centred * scale + shift);
+                const Wide through = widen(dy[i]) * slope<ACTIVATION, Stored>(centred * scale + shift);
                 g[i] = through;
                 part += through;
                 along += through * centred;
@@ -87,7 +85,7 @@ void backward_of_channel(const Stored* grad_output, const Stored* input, const L
 #pragma omp simd
         for (std::int64_t i = 0; i < at.positions; ++i) {
             const Wide centred = widen(x[i]) - mean;
-            const Wide open = COSTLY<ACTIVATION> ? Wide(1) : slope<ACTIVATION>(centred * scale + shift);
+            const Wide open = COSTLY<ACTIVATION> ? Wide(1) : slope<ACTIVATION, Stored>(centred * scale + shift);
             dx[i] = narrow<Stored>(scale * (widen(given[i]) * open - average - centred * slant));
         }
     }

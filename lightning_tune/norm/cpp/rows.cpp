@@ -15,6 +15,8 @@
 
 namespace {
 
+constexpr std::int64_t BLOCK = 64;  // rows
+
 template <typename Stored, bool CENTRED>
 void forward(const Stored* input, const Stored* residual, const void* weight, const void* bias, int parameter_type,
              Stored* total, Stored* output, WideOf<Stored>* means, WideOf<Stored>* rstds, std::int64_t rows,
@@ -24,9 +26,10 @@ void forward(const Stored* input, const Stored* residual, const void* weight, co
     const Parameter<Wide> shift(bias, parameter_type, columns, 0);
     const Wide* const w = scale.values();
     const Wide* const b = shift.values();
+    Array<Wide> buffers(std::is_same_v<Stored, Wide> ? 0 : columns * threads);
 #pragma omp parallel num_threads(threads)
     {
-        Array<Wide> buffer(std::is_same_v<Stored, Wide> ? 0 : columns);
+        Wide* const buffer = buffers.data() + (buffers.empty() ? 0 : columns * omp_get_thread_num());
 #pragma omp for schedule(static)
         for (std::int64_t row = 0; row < rows; ++row) {
             const Stored* seen = input + row * columns;
@@ -42,10 +45,9 @@ void forward(const Stored* input, const Stored* residual, const void* weight, co
             if constexpr (std::is_same_v<Stored, Wide>) {
                 x = seen;
             } else {
-                Wide* const wide = buffer.data();
 #pragma omp simd
-                for (std::int64_t i = 0; i < columns; ++i) wide[i] = widen(seen[i]);
-                x = wide;
+                for (std::int64_t i = 0; i < columns; ++i) buffer[i] = widen(seen[i]);
+                x = buffer;
             }
             const Wide mean =
                 CENTRED ? sum_of<Wide>(columns, [=](std::int64_t i) { return x[i]; }) / columns : Wide(0);
@@ -73,13 +75,23 @@ void backward(const Stored* grad_output, const Stored* grad_total, const Stored*
     const Parameter<Wide> shift(bias, parameter_type, columns, 0, RECOVERS);
     const Wide* const b = shift.values();
     Array<Wide> inverse(RECOVERS ? columns : 0);
-    for (std::size_t i = 0; i < inverse.size(); ++i) inverse[i] = w[i] == 0 ? Wide(0) : 1 / w[i];
+    constexpr Wide LEAST = std::numeric_limits<Wide>::min();  // what has no inverse counts as 0
+    for (std::size_t i = 0; i < inverse.size(); ++i) inverse[i] = std::fabs(w[i]) < LEAST ? Wide(0) : 1 / w[i];
     const Wide* const inv = inverse.data();
-    Array<Wide> partial(2 * columns * threads, 0);
+    Array<Wide> partial(2 * columns * threads, 0), blocks(2 * columns * threads, 0);
 #pragma omp parallel num_threads(threads)
     {
-        Wide* const dw = partial.data() + 2 * columns * omp_get_thread_num();
+        Wide* const whole = partial.data() + 2 * columns * omp_get_thread_num();
+        Wide* const dw = blocks.data() + 2 * columns * omp_get_thread_num();  // of some rows: many lose digits
         Wide* const db = dw + columns;
+        std::int64_t summed = 0;
+        const auto flush = [=] {
+#pragma omp simd
+            for (std::int64_t i = 0; i < 2 * columns; ++i) {
+                whole[i] += dw[i];
+                dw[i] = 0;
+            }
+        };
 #pragma omp for schedule(static)
         for (std::int64_t row = 0; row < rows; ++row) {
             const Stored* const g = grad_output + row * columns;
@@ -116,7 +128,9 @@ void backward(const Stored* grad_output, const Stored* grad_total, const Stored*
 #pragma omp simd
                 for (std::int64_t i = 0; i < columns; ++i) out[i] = narrow<Stored>(through(i));
             }
+            if (++summed % BLOCK == 0) flush();
         }
+        flush();
     }
     for (int thread = 1; thread < threads; ++thread)
         for (std::int64_t i = 0; i < 2 * columns; ++i) partial[i] += partial[2 * columns * thread + i];
@@ -154,24 +168,28 @@ void backward_of(bool centred, bool recovers, const void* grad_output, const voi
 
 extern "C" {
 
-void row_norm_forward(int type, int parameter_type, int centred, const void* input, const void* residual,
+int row_norm_forward(int type, int parameter_type, int centred, const void* input, const void* residual,
                       const void* weight, const void* bias, void* total, void* output, void* means, void* rstds,
                       std::int64_t rows, std::int64_t columns, double eps, int threads) {
     const auto run = type == FLOAT32    ? forward_of<float>
                      : type == BFLOAT16 ? forward_of<BFloat16>
                                         : forward_of<double>;
-    run(centred, input, residual, weight, bias, parameter_type, total, output, means, rstds, rows, columns, eps,
-        threads);
+    return guarded([&] {
+        run(centred, input, residual, weight, bias, parameter_type, total, output, means, rstds, rows, columns, eps,
+            threads);
+    });
 }
 
-void row_norm_backward(int type, int parameter_type, int centred, int recovers, const void* grad_output,
+int row_norm_backward(int type, int parameter_type, int centred, int recovers, const void* grad_output,
                        const void* grad_total, const void* kept, const void* weight, const void* bias,
                        const void* means, const void* rstds, void* grad_input, void* grad_weight, void* grad_bias,
                        std::int64_t rows, std::int64_t columns, int threads) {
     const auto run = type == FLOAT32    ? backward_of<float>
                      : type == BFLOAT16 ? backward_of<BFloat16>
                                         : backward_of<double>;
-    run(centred, recovers, grad_output, grad_total, kept, weight, bias, parameter_type, means, rstds, grad_input,
-        grad_weight, grad_bias, rows, columns, threads);
+    return guarded([&] {
+        run(centred, recovers, grad_output, grad_total, kept, weight, bias, parameter_type, means, rstds, grad_input,
+            grad_weight, grad_bias, rows, columns, threads);
+    });
 }
 }

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lightning_tune.norm import reference
-from lightning_tune.norm.cpp import calls
+from lightning_tune.norm.cpp import calls, transforms_obstacle
 from lightning_tune.norm.reference.add import (
     add_norm_backward,
     gradient_through_rstd,
@@ -82,8 +82,8 @@ class RowNorm(torch.autograd.Function):
         """Add and normalise; keep the sum, or the output in its place."""
         mean: Tensor | None = None
         if compiled:
-            columns = math.prod(shape)
-            output, total, mean, rstd = calls.row_norm(input, residual, weight, bias, columns, eps, centred)
+            sizes = input.shape[: input.dim() - len(shape)].numel(), math.prod(shape)
+            output, total, mean, rstd = calls.row_norm(input, residual, weight, bias, *sizes, eps, centred)
         else:
             total = input if residual is None else input + residual
             if centred:
@@ -101,17 +101,24 @@ class RowNorm(torch.autograd.Function):
         """Return the gradients of input and residual (one tensor), weight and bias."""
         grad_output, grad_total, grad_rstd = gradients
         shape, _, centred, memory_efficient, compiled = ctx.settings
-        if not compiled or grad_rstd is not None or torch.is_grad_enabled():
+        kept, mean, rstd, weight, bias = ctx.saved_tensors
+        if not (
+            compiled
+            and grad_rstd is None
+            and not torch.is_grad_enabled()
+            and transforms_obstacle() is None
+            and calls.readable(kept.dtype, grad_output, grad_total, kept)
+            and calls.readable(calls.wide_type(kept.dtype), mean, rstd)
+            and calls.readable(calls.parameter_type(kept, weight, bias), weight, bias)
+        ):
             grads = _differentiable(ctx, grad_output, grad_total, grad_rstd)
         elif grad_output is None:
             grads = (grad_total, None, None)
         else:
-            kept, mean, rstd, weight, bias = ctx.saved_tensors
-            passed = None if grad_total is None else grad_total.contiguous()
             grads = calls.row_norm_backward(
                 grad_output.contiguous(),
-                passed,
-                kept,
+                None if grad_total is None else grad_total.contiguous(),
+                kept.contiguous(),
                 weight,
                 bias,
                 mean,

@@ -68,19 +68,74 @@ def test_a_compiler_that_never_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_a_library_that_can_not_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "compile_to", lambda target, compiler: target.write_bytes(b"no library"))
+    def made(folder: Path, digest: str, compiler: object) -> Path:
+        (folder / "library.so").write_bytes(b"no library")
+        return folder / "library.so"
+
+    monkeypatch.setattr(build, "compile_to", made)
     reason = build.trouble()
     assert reason is not None
-    assert reason.startswith("the kernels in C++ could not be loaded")
+    assert reason.startswith("the kernels in C++ could not be built or loaded")
+
+
+def test_a_damaged_library_is_built_again() -> None:
+    """By another process: this one has it loaded already."""
+    assert build.trouble() is None
+    (library,) = build.cache_folder().glob("*.so")
+    whole = library.read_bytes()
+    program = "from lightning_tune.norm.cpp import build; print(build.trouble())"
+    for damaged in (whole[: len(whole) // 2], b"x" * len(whole)):
+        library.unlink()  # a new file: the old one is mapped
+        library.write_bytes(damaged)
+        library.chmod(stat.S_IRWXU)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert done.stdout == "None\n"
+        assert library.read_bytes() == whole
+
+
+def test_what_others_can_write_is_not_run() -> None:
+    assert build.trouble() is None
+    folder = build.cache_folder()
+    (library,) = folder.glob("*.so")
+    assert stat.S_IMODE(folder.stat().st_mode) == stat.S_IRWXU
+    library.chmod(0o777)
+    assert build._kept(folder, library.stem.split("-")[1]) is None
+    library.chmod(0o700)
+    assert build._kept(folder, library.stem.split("-")[1]) == library
+    folder.chmod(0o777)
+    assert build.cache_folder() != folder
+
+
+@pytest.mark.parametrize("cache", ["", "relative"])
+def test_without_a_home(monkeypatch: pytest.MonkeyPatch, cache: str) -> None:
+    """As in a container whose user has no entry in passwd."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert build.cache_folder().is_dir()
+
+
+def test_a_compiler_with_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CXX", "c++ -O1")
+    assert build._compiler()[1:] == ["-O1"]
+    monkeypatch.setenv("CXX", f"'{tmp_path / 'com piler'}' -O1")
+    (tmp_path / "com piler").write_bytes(b"not a program")
+    (tmp_path / "com piler").chmod(0o700)
+    reason = build.trouble()
+    assert reason is not None
+    assert "could not be built or loaded" in reason
 
 
 def test_another_compiler_or_processor_has_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     one, two = (command(tmp_path / name, f"echo {name}") for name in ("one", "two"))
-    names = {build._digest(one), build._digest(two)}
+    names = {build._digest([one]), build._digest([two])}
     monkeypatch.setattr(build, "_processor", lambda: "another")
-    names.add(build._digest(one))
+    names.add(build._digest([one]))
     monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, "-g"))
-    names.add(build._digest(one))
+    names.add(build._digest([one]))
     assert len(names) == 4
 
 

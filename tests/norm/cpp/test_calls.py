@@ -16,7 +16,7 @@ def test_rows_by_hand() -> None:
     """Rows (1, 3) and (2, 10) with means 2 and 6, deviations 1 and 4."""
     ones = torch.ones(2, 2)
     rows = torch.tensor([[0.0, 2.0], [1.0, 9.0]])
-    output, total, mean, rstd = row_norm(rows, ones, torch.tensor([2.0, 1.0]), None, 2, 0.0, True)
+    output, total, mean, rstd = row_norm(rows, ones, torch.tensor([2.0, 1.0]), None, 2, 2, 0.0, True)
     assert output.tolist() == [[-2, 1], [-2, 1]]
     assert total.tolist() == [[1, 3], [2, 10]]
     assert mean is not None
@@ -34,7 +34,7 @@ def test_rows_by_hand() -> None:
 
 def test_root_mean_square_by_hand() -> None:
     """The mean square of (1, 7) is 25."""
-    output, total, mean, rstd = row_norm(torch.tensor([[1.0, 7.0]]), None, None, None, 2, 0.0, False)
+    output, total, mean, rstd = row_norm(torch.tensor([[1.0, 7.0]]), None, None, None, 1, 2, 0.0, False)
     assert mean is None
     torch.testing.assert_close(output, torch.tensor([[0.2, 1.4]]))
     torch.testing.assert_close(rstd, torch.tensor([0.2]))
@@ -60,7 +60,7 @@ def test_bfloat16_is_rounded_to_the_nearest_even() -> None:
     half_way = torch.tensor([1.00390625, 1.01171875, -1.00390625])  # between two neighbours
     values = torch.cat([wide, half_way])
     residual = (values - values.bfloat16().float()).bfloat16()  # what is missing: the sum is rounded again
-    total = row_norm(values.bfloat16(), residual, None, None, 1, 0.0, False)[1]
+    total = row_norm(values.bfloat16(), residual, None, None, 4099, 1, 0.0, False)[1]
     assert torch.equal(total, values.bfloat16() + residual)
 
 

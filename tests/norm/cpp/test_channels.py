@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lightning_tune.norm.cpp.channels import batch_norm_act, layout_of
+from lightning_tune.norm.functional import batch_norm as functional_batch_norm
 
 ACTIVATIONS = ["none", "relu", "silu", "gelu"]
 SHAPES = ((5, 2), (3, 2, 2, 2), (9, 2, 3), (2, 2, 17))  # the third goes by columns, the fourth by planes
@@ -184,3 +185,52 @@ def test_an_empty_batch_changes_nothing(shape: Any) -> None:
     assert (mean.tolist(), var.tolist()) == ([0, 0, 0], [1, 1, 1])
     assert weight.grad is not None
     assert weight.grad.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 8, 24, 31, 32, 65, 300])
+@pytest.mark.parametrize("activation", ["none", "gelu"])
+def test_channels_last_of_any_number(channels: int, activation: str) -> None:
+    """Few channels go by several rows at a time, and what is left over by itself."""
+    input = doubles(5, channels, 3, 7, seed=0).detach().contiguous(memory_format=torch.channels_last)
+    input.requires_grad_()
+    upper, weight = doubles(5, channels, 3, 7, seed=1).detach(), doubles(channels, seed=2)
+    apply: Callable[[Tensor], Tensor] = getattr(functional, activation, lambda given: given)
+    found, wanted = [], []
+    for training in (True, False):
+        statistics = [(torch.zeros(channels).double(), torch.ones(channels).double()) for _ in range(2)]
+        for outcome, call, running in (
+            (found, lambda *given: batch_norm_act(*given, activation), statistics[0]),
+            (wanted, lambda *given: apply(functional.batch_norm(*given)), statistics[1]),
+        ):
+            output = call(input, *running, weight, None, training, 0.3, 1e-5)
+            outcome += [output, *running, *torch.autograd.grad(output, (input, weight), upper)]
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_millions_of_values_a_channel_in_float32() -> None:
+    input = torch.empty(600_000, 1, 33).copy_(torch.tensor([-1.0, 1.0, 1.0]).repeat(11))
+    var = torch.ones(1)
+    mean = torch.zeros(1)
+    batch_norm_act(input, mean, var, None, None, True, 1.0, 1e-5, "none")
+    torch.testing.assert_close(mean, torch.tensor([1 / 3]), rtol=1e-6, atol=0)
+    torch.testing.assert_close(var, torch.tensor([8 / 9]), rtol=1e-6, atol=0)
+
+
+def test_statistics_with_a_gradient_are_torchs_error() -> None:
+    mean, var = torch.zeros(2, requires_grad=True), torch.ones(2)
+    for rows in (4, 1 << 18):
+        with pytest.raises(RuntimeError, match="not differentiable with respect to argument 'running_mean'"):
+            functional_batch_norm(torch.ones(rows, 2), mean, var, training=True)
+
+
+def test_gradients_that_a_transform_hands_over() -> None:
+    input, several = doubles(6, 3, 5, seed=0), doubles(2, 6, 3, 5, seed=1).detach()
+    found, wanted = (
+        torch.autograd.grad(output, input, several, is_grads_batched=True)[0]
+        for output in (
+            batch_norm_act(input, None, None, None, None, True, 0.1, 1e-5, "silu"),
+            functional.silu(functional.batch_norm(input, None, None, training=True)),
+        )
+    )
+    torch.testing.assert_close(found, wanted)

@@ -11,7 +11,7 @@ from torch.autograd import forward_ad
 from lightning_tune import norm
 from lightning_tune.errors import ArgumentError
 from lightning_tune.norm import cpp
-from lightning_tune.norm.cpp import build, channels_obstacle, considered, pays, rows_obstacle
+from lightning_tune.norm.cpp import build, channels_obstacle, channels_pay, rows_obstacle, rows_pay
 
 
 class Tagged(Tensor):
@@ -64,13 +64,35 @@ def test_nothing_is_done_behind_the_back_of_who_looks_at_operators(looking: str)
     assert looking in str(cpp.transforms_obstacle())
 
 
-def test_where_they_pay() -> None:
-    assert not pays("layer_norm", torch.empty(1 << 20))
-    assert pays("layer_norm", torch.empty(1 << 20, dtype=torch.bfloat16))
-    assert not pays("add_rms_norm", torch.empty(1 << 20, dtype=torch.float16))
-    for operation in cpp.LEAST_BYTES:
-        assert not pays(operation, torch.empty(16))
-        assert considered(operation, torch.empty(16), always=True)
+def test_where_rows_pay() -> None:
+    large, half = torch.empty(1024, 1024), torch.empty(1024, 1024, dtype=torch.bfloat16)
+    assert not rows_pay("layer_norm", large, 1024)
+    assert rows_pay("layer_norm", half, 1024)
+    assert not rows_pay("add_rms_norm", large.half(), 1024)
+    assert rows_pay("add_rms_norm", large, 32)
+    assert not rows_pay("add_rms_norm", large, 16)
+    for operation in cpp.LEAST_COLUMNS:
+        assert not rows_pay(operation, torch.empty(16), 16)
+        assert rows_pay(operation, torch.empty(16), 16, always=True)
+    small = torch.empty(64, 64)
+    assert rows_pay("rms_norm", small, 64)
+    with torch.no_grad():
+        assert not rows_pay("rms_norm", small, 64)
+
+
+def test_where_channels_pay() -> None:
+    images = torch.empty(16, 64, 32, 32)
+    for dtype, answer in ((torch.float32, True), (torch.bfloat16, True), (torch.float64, False)):
+        assert channels_pay("batch_norm", images.to(dtype)) is answer
+    assert not channels_pay("batch_norm", torch.empty(4, 1 << 20))  # four values a channel
+    assert not channels_pay("batch_norm", torch.empty(64, 256, 15, 15, dtype=torch.bfloat16))
+    narrow = images.bfloat16()
+    assert channels_pay("batch_norm_act", narrow, "gelu")
+    assert channels_pay("batch_norm_act", torch.empty(4), always=True)
+    with torch.no_grad():
+        assert not channels_pay("batch_norm", narrow)
+        assert channels_pay("batch_norm_act", torch.empty(64, 64, 64, 64, dtype=torch.bfloat16), "relu")
+        assert not channels_pay("batch_norm_act", torch.empty(64, 64, 64, 64, dtype=torch.bfloat16), "gelu")
 
 
 def test_explain_and_what_is_called_agree(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.nn import functional
 
+from lightning_tune.errors import ArgumentError
 from lightning_tune.norm.cpp.rows import RowNorm, row_norm
+from lightning_tune.norm.functional import rms_norm
 
 APPLY: Callable[..., Any] = RowNorm.apply
 
@@ -134,3 +138,84 @@ def test_empty_rows() -> None:
     assert output.shape == (0, 3)
     assert weight.grad is not None
     assert weight.grad.tolist() == [0, 0, 0]
+
+
+def rms(input: Tensor) -> Tensor:
+    return row_norm(input, None, (input.shape[-1],), None, None, 1e-5, centred=False)[0]
+
+
+def by_torch(input: Tensor) -> Tensor:
+    return functional.rms_norm(input, (input.shape[-1],), None, 1e-5)
+
+
+def test_gradients_that_a_transform_hands_over() -> None:
+    """Several at once, with a tangent, or none at all: without memory of their own, kernels can't read them."""
+    input, several = doubles(6, 8, seed=0), doubles(3, 6, 8, seed=1).detach()
+    found, wanted = (
+        torch.autograd.grad(call(input), input, several, is_grads_batched=True)[0] for call in (rms, by_torch)
+    )
+    torch.testing.assert_close(found, wanted)
+    output = rms(input)
+    found = torch.vmap(lambda grad: torch.autograd.grad(output, input, grad, retain_graph=True)[0])(several)
+    torch.testing.assert_close(found, wanted)
+    tangents = []
+    for call in (rms, by_torch):
+        output = call(input)
+        with forward_ad.dual_level():
+            dual = forward_ad.make_dual(several[0], several[1])
+            (grad,) = torch.autograd.grad(output, input, dual)
+            tangents.append(forward_ad.unpack_dual(grad).tangent)
+    torch.testing.assert_close(*tangents)
+    (grad,) = torch.autograd.grad(rms(input), input, torch._neg_view(several[0]))
+    torch.testing.assert_close(grad, -wanted[0])
+    zeros = torch._efficientzerotensor((6, 8), dtype=torch.float64)
+    (grad,) = torch.autograd.grad(rms(input), input, zeros)
+    assert not grad.any()
+    assert rms_norm(zeros, [8], backend="auto").shape == (6, 8)
+    with pytest.raises(ArgumentError, match="may lie in memory in its own way"):
+        rms_norm(zeros, [8], backend="cpp")
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        fake = torch.empty(6, 8, dtype=torch.float64)
+    assert torch.autograd.grad(rms(input), input, fake)[0].shape == (6, 8)
+
+
+@pytest.mark.parametrize("how", ["strides", "type"])
+def test_what_hooks_make_of_what_was_kept(how: str) -> None:
+    def pack(tensor: Tensor) -> Tensor:
+        return tensor.transpose(0, -1).contiguous() if how == "strides" else tensor.float()
+
+    def unpack(tensor: Tensor) -> Tensor:
+        return tensor.transpose(0, -1) if how == "strides" else tensor
+
+    input, upper = doubles(6, 8, seed=0), doubles(6, 8, seed=1).detach()
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        output = rms(input)
+    (found,) = torch.autograd.grad(output, input, upper)
+    (wanted,) = torch.autograd.grad(by_torch(input), input, upper)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_weight_without_an_inverse_counts_as_zero() -> None:
+    weight = torch.tensor([1.0, 1e-39, 2.0, 1.0], requires_grad=True)
+    input = doubles(3, 4, seed=0).detach().float().requires_grad_()
+    options = {"centred": True, "memory_efficient": True}
+    output, _ = row_norm(input, torch.zeros(3, 4), (4,), weight, None, 1e-5, **options)
+    torch.autograd.backward(output.sum())
+    assert weight.grad is not None
+    assert input.grad is not None
+    assert weight.grad[1] == 0
+    assert bool(input.grad.isfinite().all())
+
+
+def test_sums_over_many_rows_lose_no_digits() -> None:
+    input, weight = torch.full((100_000, 4), 0.1), torch.ones(4, requires_grad=True)
+    output, _ = row_norm(input, None, (4,), weight, None, 0.0, centred=False)
+    (grad,) = torch.autograd.grad(output, weight, torch.full_like(output, 0.1))
+    torch.testing.assert_close(grad, torch.full((4,), 1e4), rtol=1e-5, atol=0)
+
+
+def test_rows_of_nothing_are_differentiated_twice() -> None:
+    input = torch.empty(3, 0, requires_grad=True)
+    output, _ = row_norm(input, input, (0,), None, None, 1e-5, centred=True, memory_efficient=True)
+    (grad,) = torch.autograd.grad(output.sum(), input, create_graph=True)
+    assert grad.shape == (3, 0)

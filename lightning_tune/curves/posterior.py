@@ -158,6 +158,7 @@ def _flat(network: Network, steps: Array, costs: Array, at: Array) -> tuple[Arra
 def _alike(keys: Array) -> Iterator[npt.NDArray[np.int64]]:
     """Yield the numbers of the rows that are equal, group by group."""
     _, group = np.unique(keys, axis=0, return_inverse=True)
+    group = group.ravel()  # (rows, 1) in NumPy 2.0 alone
     order = np.argsort(group, kind="stable")
     yield from np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
 

@@ -149,7 +149,7 @@ def by_torch(input: Tensor) -> Tensor:
 
 
 def test_gradients_that_a_transform_hands_over() -> None:
-    """Several at once, with a tangent, or none at all: without memory of their own, kernels can't read them."""
+    """Several at once, with a tangent, or none at all: what has no memory can't be read by kernels."""
     input, several = doubles(6, 8, seed=0), doubles(3, 6, 8, seed=1).detach()
     found, wanted = (
         torch.autograd.grad(call(input), input, several, is_grads_batched=True)[0] for call in (rms, by_torch)

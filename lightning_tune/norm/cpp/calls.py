@@ -63,8 +63,10 @@ def row_norm(
     rows: int,
     columns: int,
     eps: float,
+    *,
     centred: bool,
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    with_mean: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Normalise rows of an input, or of its sum with a residual.
 
     Args:
@@ -76,27 +78,29 @@ def row_norm(
         columns: values of a row.
         eps: added to the variance or mean square.
         centred: layer norm, else RMS norm.
+        with_mean: whether the mean of each row is wanted.
 
     Returns:
-        (output, sum, mean, rstd). The sum is the input if there is no residual; mean, of each row, is None
-        for RMS norm.
+        (output, sum, statistics). The sum is the input if there is no residual. Statistics are rstd of each
+        row, (1, rows), or mean and rstd, (2, rows), in the type that is computed in.
     """
-    wide = wide_type(input.dtype)
     output = torch.empty_like(input)
     total = input if residual is None else torch.empty_like(input)
-    mean = torch.empty(rows, dtype=wide, device=input.device) if centred else None
-    rstd = torch.empty(rows, dtype=wide, device=input.device)
-    _kernels().row_norm_forward(
+    statistics = torch.empty((1 + with_mean, rows), dtype=wide_type(input.dtype), device=input.device)
+    failed = _kernels().row_norm_forward(
         TYPES[input.dtype],
         TYPES[parameter_type(input, weight, bias)],
         centred,
-        *_addresses(input, residual, weight, bias, total, output, mean, rstd),
+        *_addresses(input, residual, weight, bias, total, output),
+        *_mean_and_rstd(statistics),
         rows,
         columns,
         eps,
         _threads(input),
     )
-    return output, total, mean, rstd
+    if failed:
+        raise _no_memory()
+    return output, total, statistics
 
 
 def row_norm_backward(
@@ -105,9 +109,9 @@ def row_norm_backward(
     kept: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
-    mean: Tensor | None,
-    rstd: Tensor,
+    statistics: Tensor,
     columns: int,
+    *,
     centred: bool,
     recovers: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -119,8 +123,8 @@ def row_norm_backward(
         kept: what was normalised, or the output.
         weight: (columns,), or None.
         bias: (columns,), or None.
-        mean: of each row; None for RMS norm or if `kept` is the output.
-        rstd: of each row.
+        statistics: of each row: mean and rstd, (2, rows); rstd, (1, rows), for RMS norm or if `kept` is the
+            output.
         columns: values of a row.
         centred: layer norm, else RMS norm.
         recovers: whether `kept` is the output.
@@ -128,16 +132,20 @@ def row_norm_backward(
     grad = torch.empty_like(kept)
     grad_weight = None if weight is None else torch.empty_like(weight)
     grad_bias = None if bias is None else torch.empty_like(bias)
-    _kernels().row_norm_backward(
+    failed = _kernels().row_norm_backward(
         TYPES[kept.dtype],
         TYPES[parameter_type(kept, weight, bias)],
         centred,
         recovers,
-        *_addresses(grad_output, grad_total, kept, weight, bias, mean, rstd, grad, grad_weight, grad_bias),
-        len(rstd),
+        *_addresses(grad_output, grad_total, kept, weight, bias),
+        *_mean_and_rstd(statistics),
+        *_addresses(grad, grad_weight, grad_bias),
+        statistics.shape[1],
         columns,
         _threads(kept),
     )
+    if failed:
+        raise _no_memory()
     return grad, grad_weight, grad_bias
 
 
@@ -169,7 +177,7 @@ class ChannelNorm:
         output = torch.empty_like(input)
         mean = torch.empty(input.shape[1], dtype=wide_type(input.dtype), device=input.device)
         rstd = torch.empty_like(mean)
-        _kernels().batch_norm_act_forward(
+        failed = _kernels().batch_norm_act_forward(
             *self._how(input, weight, running_mean if bias is None else bias),
             *_addresses(input, weight, bias, running_mean, running_var, output, mean, rstd),
             *_sizes(input),
@@ -177,6 +185,8 @@ class ChannelNorm:
             self.eps,
             _threads(input),
         )
+        if failed:
+            raise _no_memory()
         if self.training:
             for running in (running_mean, running_var):
                 if running is not None:
@@ -196,12 +206,14 @@ class ChannelNorm:
         grad = torch.empty_like(input)
         grad_weight = None if weight is None else torch.empty_like(weight)
         grad_bias = None if bias is None else torch.empty_like(bias)
-        _kernels().batch_norm_act_backward(
+        failed = _kernels().batch_norm_act_backward(
             *self._how(input, weight, bias),
             *_addresses(grad_output, input, weight, bias, mean, rstd, grad, grad_weight, grad_bias),
             *_sizes(input),
             _threads(input),
         )
+        if failed:
+            raise _no_memory()
         return grad, grad_weight, grad_bias
 
     def _how(
@@ -222,6 +234,13 @@ def _sizes(input: Tensor) -> tuple[int, int, int]:
     return samples, channels, input.shape[2:].numel()
 
 
+def _mean_and_rstd(statistics: Tensor) -> tuple[int | None, int]:
+    """Return the addresses of the two, the first of them None if it is not there."""
+    kinds, rows = statistics.shape
+    first = statistics.data_ptr()
+    return (None, first) if kinds == 1 else (first, first + rows * statistics.itemsize)
+
+
 def _addresses(*tensors: Tensor | None) -> list[int | None]:
     return [None if tensor is None else tensor.data_ptr() for tensor in tensors]
 
@@ -230,9 +249,8 @@ def _threads(input: Tensor) -> int:
     return max(1, min(torch.get_num_threads(), input.numel() // VALUES_A_THREAD))
 
 
-def _checked(result: int, *_: object) -> None:
-    if result != 0:
-        raise MemoryError("the kernels in C++ found no memory for their sums")
+def _no_memory() -> MemoryError:
+    return MemoryError("the kernels in C++ found no memory for their sums")
 
 
 @functools.cache
@@ -247,5 +265,5 @@ def _kernels() -> ctypes.CDLL:
     }
     for name, types in signatures.items():
         function = getattr(kernels, name)
-        function.argtypes, function.restype, function.errcheck = types, _INT, _checked
+        function.argtypes, function.restype = types, _INT
     return kernels

@@ -57,7 +57,7 @@ void forward(const Stored* input, const Stored* residual, const void* weight, co
 #pragma omp simd
             for (std::int64_t i = 0; i < columns; ++i) out[i] = narrow<Stored>((x[i] - mean) * rstd * w[i] + b[i]);
             rstds[row] = rstd;
-            if (CENTRED) means[row] = mean;
+            if (CENTRED && means != nullptr) means[row] = mean;
         }
     }
 }

@@ -80,35 +80,44 @@ class RowNorm(torch.autograd.Function):
         compiled: bool,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Add and normalise; keep the sum, or the output in its place."""
-        mean: Tensor | None = None
         if compiled:
-            sizes = input.shape[: input.dim() - len(shape)].numel(), math.prod(shape)
-            output, total, mean, rstd = calls.row_norm(input, residual, weight, bias, *sizes, eps, centred)
+            rows, columns = input.shape[: input.dim() - len(shape)].numel(), math.prod(shape)
+            output, total, statistics = calls.row_norm(
+                input,
+                residual,
+                weight,
+                bias,
+                rows,
+                columns,
+                eps,
+                centred=centred,
+                with_mean=centred and not memory_efficient,
+            )
         else:
             total = input if residual is None else input + residual
             if centred:
-                output, mean, rstd = torch.native_layer_norm(total, shape, weight, bias, eps)
+                output, _, statistics = torch.native_layer_norm(total, shape, weight, bias, eps)
             else:
-                output, rstd = reference.rms_norm(total, shape, weight, eps)
+                output, statistics = reference.rms_norm(total, shape, weight, eps)
         ctx.set_materialize_grads(False)
         ctx.settings = shape, eps, centred, memory_efficient, compiled
         kept = output if memory_efficient else total
-        ctx.save_for_backward(kept, None if memory_efficient else mean, rstd, weight, bias)
-        return output, None if residual is None else total, rstd if memory_efficient else None
+        ctx.save_for_backward(kept, statistics, weight, bias)
+        return output, None if residual is None else total, statistics if memory_efficient else None
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         """Return the gradients of input and residual (one tensor), weight and bias."""
         grad_output, grad_total, grad_rstd = gradients
         shape, _, centred, memory_efficient, compiled = ctx.settings
-        kept, mean, rstd, weight, bias = ctx.saved_tensors
+        kept, statistics, weight, bias = ctx.saved_tensors
         if not (
             compiled
             and grad_rstd is None
             and not torch.is_grad_enabled()
             and transforms_obstacle() is None
             and calls.readable(kept.dtype, grad_output, grad_total, kept)
-            and calls.readable(calls.wide_type(kept.dtype), mean, rstd)
+            and calls.readable(calls.wide_type(kept.dtype), statistics)
             and calls.readable(calls.parameter_type(kept, weight, bias), weight, bias)
         ):
             grads = _differentiable(ctx, grad_output, grad_total, grad_rstd)
@@ -121,11 +130,10 @@ class RowNorm(torch.autograd.Function):
                 kept.contiguous(),
                 weight,
                 bias,
-                mean,
-                rstd,
+                statistics.contiguous(),
                 math.prod(shape),
-                centred,
-                memory_efficient,
+                centred=centred,
+                recovers=memory_efficient,
             )
         grad, grad_weight, grad_bias = grads
         needs = ctx.needs_input_grad
@@ -146,10 +154,10 @@ def _differentiable(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Return the gradients of the sum, weight and bias by operators that autograd can differentiate again."""
     shape, eps, centred, memory_efficient, _ = ctx.settings
-    kept, _, rstd, weight, bias = ctx.saved_tensors
+    kept, statistics, weight, bias = ctx.saved_tensors
     over = tuple(range(-len(shape), 0))
     if memory_efficient:
-        rstd = rstd.to(widened(kept).dtype).view(kept.shape[: kept.dim() - len(shape)])
+        rstd = statistics.to(widened(kept).dtype).view(kept.shape[: kept.dim() - len(shape)])
         normal = normal_from_output(kept, rstd, weight, bias)
     else:
         value = widened(kept)

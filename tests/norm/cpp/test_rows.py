@@ -148,6 +148,7 @@ def by_torch(input: Tensor) -> Tensor:
     return functional.rms_norm(input, (input.shape[-1],), None, 1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # in torch's own rules for tangents
 def test_gradients_that_a_transform_hands_over() -> None:
     """Several at once, with a tangent, or none at all: what has no memory can't be read by kernels."""
     input, several = doubles(6, 8, seed=0), doubles(3, 6, 8, seed=1).detach()

@@ -1,4 +1,4 @@
-"""Normalisation layers: torch.nn's, faster where there is a GPU, and right everywhere.
+"""Normalisation layers: torch.nn's, by fused kernels on GPUs and CPUs, and right everywhere.
 
 Each layer is a subclass of its namesake in torch.nn, with the same arguments, attributes and state dict, so
 that a checkpoint moves both ways; `backend` says who computes it, and `explain` why. Importing this needs

@@ -120,13 +120,11 @@ def cache_folder() -> Path:
     in there: what lies there is run.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
+    with contextlib.suppress(OSError, RuntimeError):  # without a home Path.home() raises RuntimeError
         folder = (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "lightning-tune"
         folder.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
         if _is_ours(folder) and os.access(folder, os.W_OK):
             return folder
-    except (OSError, RuntimeError):  # without a home Path.home() raises RuntimeError
-        pass
     return Path(_folder_of_this_process().name)
 
 

@@ -189,12 +189,10 @@ constexpr std::array BACKWARD{backward<Stored, NONE>, backward<Stored, RELU>, ba
 extern "C" {
 
 int batch_norm_act_forward(int type, int parameter_type, int activation, int training, int channels_last,
-                            const void* input, const void* weight, const void* bias, void* running_mean,
-                            void* running_variance, void* output, void* means, void* rstds, std::int64_t samples,
-                            std::int64_t channels, std::int64_t positions, double momentum, double eps, int threads) {
-    const auto& by_activation = type == FLOAT32    ? FORWARD<float>
-                                : type == BFLOAT16 ? FORWARD<BFloat16>
-                                                   : FORWARD<double>;
+                           const void* input, const void* weight, const void* bias, void* running_mean,
+                           void* running_variance, void* output, void* means, void* rstds, std::int64_t samples,
+                           std::int64_t channels, std::int64_t positions, double momentum, double eps, int threads) {
+    const auto& by_activation = of_type(type, FORWARD<float>, FORWARD<BFloat16>, FORWARD<double>);
     return guarded([&] {
         by_activation[activation](input, weight, bias, parameter_type, running_mean, running_variance, output, means,
                                   rstds, training, Layout(type, samples, channels, positions, channels_last), momentum,
@@ -203,13 +201,11 @@ int batch_norm_act_forward(int type, int parameter_type, int activation, int tra
 }
 
 int batch_norm_act_backward(int type, int parameter_type, int activation, int training, int channels_last,
-                             const void* grad_output, const void* input, const void* weight, const void* bias,
-                             const void* means, const void* rstds, void* grad_input, void* grad_weight,
-                             void* grad_bias, std::int64_t samples, std::int64_t channels, std::int64_t positions,
-                             int threads) {
-    const auto& by_activation = type == FLOAT32    ? BACKWARD<float>
-                                : type == BFLOAT16 ? BACKWARD<BFloat16>
-                                                   : BACKWARD<double>;
+                            const void* grad_output, const void* input, const void* weight, const void* bias,
+                            const void* means, const void* rstds, void* grad_input, void* grad_weight,
+                            void* grad_bias, std::int64_t samples, std::int64_t channels, std::int64_t positions,
+                            int threads) {
+    const auto& by_activation = of_type(type, BACKWARD<float>, BACKWARD<BFloat16>, BACKWARD<double>);
     return guarded([&] {
         by_activation[activation](grad_output, input, weight, bias, parameter_type, means, rstds, grad_input,
                                   grad_weight, grad_bias, training,

@@ -5,8 +5,6 @@
 
 #include "layout.h"
 
-constexpr std::int64_t BLOCK = 64;  // rows whose sums are taken before they are added to those of others
-
 // The rows of one thread.
 struct Share {
     std::int64_t first, end;
@@ -132,16 +130,10 @@ void sums_of_columns(const Stored* grad_output, const Stored* input, const Layou
         Wide* const g = along + columns;
         for (std::int64_t row = share.first; row < share.end; ++row) {
             add_row(row * columns, columns, g, sum, along);
-            if ((row + 1 - share.first) % BLOCK == 0 || row + 1 == share.end)
-#pragma omp simd
-                for (std::int64_t i = 0; i < 2 * columns; ++i) {
-                    whole[i] += sum[i];
-                    sum[i] = 0;
-                }
+            if ((row + 1 - share.first) % BLOCK == 0 || row + 1 == share.end) move_sums(sum, whole, 2 * columns);
         }
     }
-    for (int thread = 1; thread < threads; ++thread)
-        for (std::int64_t i = 0; i < 2 * columns; ++i) partial[i] += partial[2 * columns * thread + i];
+    add_threads(partial, 2 * columns, threads);
     if (rest > 0) add_row(rows * columns, rest, buffers.data(), partial.data(), partial.data() + columns);
     std::copy_n(partial.data(), columns, sums);
     std::copy_n(partial.data() + columns, columns, projections);

@@ -15,8 +15,6 @@
 
 namespace {
 
-constexpr std::int64_t BLOCK = 64;  // rows
-
 template <typename Stored, bool CENTRED>
 void forward(const Stored* input, const Stored* residual, const void* weight, const void* bias, int parameter_type,
              Stored* total, Stored* output, WideOf<Stored>* means, WideOf<Stored>* rstds, std::int64_t rows,
@@ -82,16 +80,9 @@ void backward(const Stored* grad_output, const Stored* grad_total, const Stored*
 #pragma omp parallel num_threads(threads)
     {
         Wide* const whole = partial.data() + 2 * columns * omp_get_thread_num();
-        Wide* const dw = blocks.data() + 2 * columns * omp_get_thread_num();  // of some rows: many lose digits
+        Wide* const dw = blocks.data() + 2 * columns * omp_get_thread_num();
         Wide* const db = dw + columns;
         std::int64_t summed = 0;
-        const auto flush = [=] {
-#pragma omp simd
-            for (std::int64_t i = 0; i < 2 * columns; ++i) {
-                whole[i] += dw[i];
-                dw[i] = 0;
-            }
-        };
 #pragma omp for schedule(static)
         for (std::int64_t row = 0; row < rows; ++row) {
             const Stored* const g = grad_output + row * columns;
@@ -128,12 +119,11 @@ void backward(const Stored* grad_output, const Stored* grad_total, const Stored*
 #pragma omp simd
                 for (std::int64_t i = 0; i < columns; ++i) out[i] = narrow<Stored>(through(i));
             }
-            if (++summed % BLOCK == 0) flush();
+            if (++summed % BLOCK == 0) move_sums(dw, whole, 2 * columns);
         }
-        flush();
+        move_sums(dw, whole, 2 * columns);
     }
-    for (int thread = 1; thread < threads; ++thread)
-        for (std::int64_t i = 0; i < 2 * columns; ++i) partial[i] += partial[2 * columns * thread + i];
+    add_threads(partial, 2 * columns, threads);
     for (std::size_t i = 0; i < inverse.size(); ++i) partial[i] *= inverse[i];
     store(grad_weight, parameter_type, partial.data(), columns);
     store(grad_bias, parameter_type, partial.data() + columns, columns);
@@ -169,11 +159,9 @@ void backward_of(bool centred, bool recovers, const void* grad_output, const voi
 extern "C" {
 
 int row_norm_forward(int type, int parameter_type, int centred, const void* input, const void* residual,
-                      const void* weight, const void* bias, void* total, void* output, void* means, void* rstds,
-                      std::int64_t rows, std::int64_t columns, double eps, int threads) {
-    const auto run = type == FLOAT32    ? forward_of<float>
-                     : type == BFLOAT16 ? forward_of<BFloat16>
-                                        : forward_of<double>;
+                     const void* weight, const void* bias, void* total, void* output, void* means, void* rstds,
+                     std::int64_t rows, std::int64_t columns, double eps, int threads) {
+    const auto& run = of_type(type, forward_of<float>, forward_of<BFloat16>, forward_of<double>);
     return guarded([&] {
         run(centred, input, residual, weight, bias, parameter_type, total, output, means, rstds, rows, columns, eps,
             threads);
@@ -181,12 +169,10 @@ int row_norm_forward(int type, int parameter_type, int centred, const void* inpu
 }
 
 int row_norm_backward(int type, int parameter_type, int centred, int recovers, const void* grad_output,
-                       const void* grad_total, const void* kept, const void* weight, const void* bias,
-                       const void* means, const void* rstds, void* grad_input, void* grad_weight, void* grad_bias,
-                       std::int64_t rows, std::int64_t columns, int threads) {
-    const auto run = type == FLOAT32    ? backward_of<float>
-                     : type == BFLOAT16 ? backward_of<BFloat16>
-                                        : backward_of<double>;
+                      const void* grad_total, const void* kept, const void* weight, const void* bias,
+                      const void* means, const void* rstds, void* grad_input, void* grad_weight, void* grad_bias,
+                      std::int64_t rows, std::int64_t columns, int threads) {
+    const auto& run = of_type(type, backward_of<float>, backward_of<BFloat16>, backward_of<double>);
     return guarded([&] {
         run(centred, recovers, grad_output, grad_total, kept, weight, bias, parameter_type, means, rstds, grad_input,
             grad_weight, grad_bias, rows, columns, threads);

@@ -102,6 +102,32 @@ inline int guarded(const Body body) {
     }
 }
 
+// What there is for a type, of three.
+template <typename Choice>
+inline const Choice& of_type(int type, const Choice& float32, const Choice& bfloat16, const Choice& float64) {
+    return type == FLOAT32 ? float32 : type == BFLOAT16 ? bfloat16 : float64;
+}
+
+// Sums over many rows are made of sums of so many: added one by one they lose digits.
+constexpr std::int64_t BLOCK = 64;
+
+// Add sums of a block to those of all, and begin with 0 again.
+template <typename Wide>
+inline void move_sums(Wide* block, Wide* whole, std::int64_t size) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < size; ++i) {
+        whole[i] += block[i];
+        block[i] = 0;
+    }
+}
+
+// Add up each thread's sums, in the threads' order, to those of the first.
+template <typename Wide>
+inline void add_threads(Array<Wide>& sums, std::int64_t size, int threads) {
+    for (int thread = 1; thread < threads; ++thread)
+        for (std::int64_t i = 0; i < size; ++i) sums[i] += sums[size * thread + i];
+}
+
 // Write wide values to a tensor of a type.
 template <typename Wide>
 inline void store(void* to, int type, const Wide* values, std::int64_t size) {
@@ -173,7 +199,7 @@ inline double exponential(double x) {
 }
 
 // The normal distribution's share below x, from e^(-x^2/2). In float32 erfc(z) e^(z^2) is t P(t), t = 1 / (1 + z/2),
-// with a polynomial fitted to it in 4,000 Chebyshev points of z in [0, 10]: relative error below 5e-8; for bfloat16 9e-5.
+// with a polynomial fitted in 4,000 Chebyshev points of z in [0, 10]: relative error below 5e-8; for bfloat16 9e-5.
 template <typename Stored>
 inline float normal_cdf(float x, float bell) {
     const float t = 1.0f / (1.0f + 0.35355339f * std::fabs(x));

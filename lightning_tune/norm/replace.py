@@ -195,10 +195,7 @@ def _swap(
     if isinstance(successor, nn.Module):
         lost = lost_with(old)
         return Swap(names=names, before=before, after=_shown(successor), parameters="new", lost=lost)
-    if successor is type(old):
-        old.backend = backend  # type: ignore[assignment]
-    else:
-        _become(old, successor, backend)
+    _become(old, successor, backend)
     return Swap(names=names, before=before, after=_shown(old), parameters="kept")
 
 
@@ -208,8 +205,8 @@ def _shown(module: nn.Module) -> str:
 
 
 def _become(module: Any, kind: type[nn.Module], backend: Backend) -> None:
-    """Give a layer of torch.nn the class of ours, under the properties that its parametrizations have."""
-    if parametrize.is_parametrized(module):
+    """Give a layer a class of ours, under the properties that its parametrizations have, and a backend."""
+    if kind is not type(module) and parametrize.is_parametrized(module):
         members = {
             name: value
             for name, value in vars(type(module)).items()

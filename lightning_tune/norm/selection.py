@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import nn
 
@@ -38,9 +38,7 @@ def check_arguments(
     checked(backend)
     _check_names("include", include)
     _check_names("exclude", exclude)
-    if not (kinds is None or isinstance(kinds, Iterable)):
-        raise ArgumentError(f"`kinds` takes {_listed(every)}, got {kinds!r}.")
-    wanted = every if kinds is None else (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    wanted = every if kinds is None else tuple(_several(kinds))
     if not wanted or any(kind not in every for kind in wanted):
         raise ArgumentError(f"`kinds` takes {_listed(every)}, got {kinds!r}.")
     return set(wanted)
@@ -62,16 +60,20 @@ def asked_for(
 
 
 def _matches(name: str, chosen: Chosen | Sequence[Chosen]) -> bool:
-    several = [chosen] if isinstance(chosen, str) or callable(chosen) else chosen
-    return any(fnmatchcase(name, each) if isinstance(each, str) else each(name) for each in several)
+    return any(fnmatchcase(name, each) if isinstance(each, str) else each(name) for each in _several(chosen))
 
 
 def _check_names(argument: str, chosen: Chosen | Sequence[Chosen] | None) -> None:
-    several = chosen if isinstance(chosen, Iterable) and not isinstance(chosen, str | bytes) else (chosen,)
-    if chosen is not None and not all(isinstance(each, str) or callable(each) for each in several):
+    if chosen is not None and not all(isinstance(each, str) or callable(each) for each in _several(chosen)):
         raise ArgumentError(
             f"`{argument}` takes a pattern of names, a function of a name, or several, got {chosen!r}."
         )
+
+
+def _several(given: Any) -> Iterable[Any]:
+    """Return one or several as several, whatever it is."""
+    single = isinstance(given, str | bytes) or callable(given) or not isinstance(given, Iterable)
+    return (given,) if single else given
 
 
 def _listed(words: Iterable[str]) -> str:

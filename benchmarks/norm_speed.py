@@ -32,9 +32,8 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells of each of its starts
 KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
-if (
-    __name__ == "__main__" and not KEEPING.keys() <= os.environ.keys()
-):  # the C library reads them at its start
+# the C library reads them at its start
+if __name__ == "__main__" and not KEEPING.keys() <= os.environ.keys():
     os.environ |= KEEPING
     os.execv(sys.executable, [sys.executable, *sys.argv])
 

@@ -1,14 +1,11 @@
 """`BatchNorm1d`, `BatchNorm2d` and `BatchNorm3d`: torch.nn's, computed by a backend of choice."""
 
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lightning_tune.norm import coverage, cpp
-from lightning_tune.norm.channel_functions import batch_norm
-from lightning_tune.norm.dispatch import Backend, Path, checked, choose, shown
+from lightning_tune.norm.channel_functions import batch_norm, channel_path
+from lightning_tune.norm.dispatch import Backend, Path, checked, shown
 from lightning_tune.norm.running import RunningStatistics
 
 
@@ -46,16 +43,15 @@ class BatchNorm(RunningStatistics, _BatchNorm):
 
     def path_of(self, input: Tensor) -> Path:
         """Return who computes this input, and why."""
-        obstacle = coverage.channels(
-            input, *self._statistics(), self.weight, self.bias, self._uses_batch(), self.eps
-        )
-        return choose(
+        return channel_path(
             "batch_norm",
             input,
+            *self._statistics(),
+            self.weight,
+            self.bias,
+            self._uses_batch(),
+            self.eps,
             self.backend,
-            obstacle,
-            partial(cpp.channels_obstacle, input, *self._statistics(), self.weight, self.bias),
-            cpp.channels_pay("batch_norm", input),
         )
 
     def extra_repr(self) -> str:

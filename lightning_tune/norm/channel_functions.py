@@ -9,7 +9,7 @@ from torch.nn import functional
 from lightning_tune.errors import ArgumentError
 from lightning_tune.norm import composed, coverage, cpp, reference
 from lightning_tune.norm.cpp import channels
-from lightning_tune.norm.dispatch import Backend, chosen
+from lightning_tune.norm.dispatch import Backend, Path, choose, chosen
 from lightning_tune.norm.reference.statistics import widened
 from lightning_tune.norm.running import update_running_statistics, values_per_channel
 
@@ -138,6 +138,26 @@ def batch_norm_act(
             return _batch_norm_by_reference(*values, activation)
         case _:
             return aten()
+
+
+def channel_path(
+    operation: str,
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    training: bool,
+    eps: float,
+    backend: Backend,
+    activation: Activation = "none",
+    memory_efficient: bool = False,
+) -> Path:
+    """Return who computes one of these functions, `operation`, and why; the other arguments are its own."""
+    obstacle = coverage.channels(input, running_mean, running_var, weight, bias, training, eps)
+    in_cpp = partial(cpp.channels_obstacle, input, running_mean, running_var, weight, bias)
+    worth = cpp.channels_pay(operation, input, activation, always=memory_efficient)
+    return choose(operation, input, backend, obstacle, in_cpp, worth)
 
 
 def checked_activation(activation: Activation) -> Activation:

@@ -4,19 +4,20 @@ Their state dicts are those of the norm inside, so that a checkpoint of the two 
 name stays.
 """
 
-import math
-from functools import partial
-
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _NormBase
 
-from lightning_tune.norm import coverage, cpp
-from lightning_tune.norm.channel_functions import Activation, batch_norm_act, checked_activation
-from lightning_tune.norm.dispatch import Backend, Path, checked, choose, shown
+from lightning_tune.norm.channel_functions import (
+    Activation,
+    batch_norm_act,
+    channel_path,
+    checked_activation,
+)
+from lightning_tune.norm.dispatch import Backend, Path, checked, shown
 from lightning_tune.norm.layer import LayerNorm
 from lightning_tune.norm.rms import RMSNorm
-from lightning_tune.norm.row_functions import add_layer_norm, add_rms_norm
+from lightning_tune.norm.row_functions import add_layer_norm, add_rms_norm, row_path
 from lightning_tune.norm.running import RunningStatistics
 
 
@@ -76,16 +77,15 @@ class AddLayerNorm(LayerNorm):
     def path_of(self, input: Tensor, residual: Tensor | None = None) -> Path:
         """Return who computes an input, with a residual like it or a given one, and why."""
         residual = input if residual is None else residual
-        obstacle = coverage.sums(input, residual, self.normalized_shape, self.weight, self.bias)
-        return choose(
+        return row_path(
             "add_layer_norm",
             input,
+            residual,
+            self.normalized_shape,
+            self.weight,
+            self.bias,
             self.backend,
-            obstacle,
-            partial(cpp.rows_obstacle, input, residual, self.weight, self.bias),
-            cpp.rows_pay(
-                "add_layer_norm", input, math.prod(self.normalized_shape), always=self.memory_efficient
-            ),
+            self.memory_efficient,
         )
 
     def extra_repr(self) -> str:
@@ -145,16 +145,15 @@ class AddRMSNorm(RMSNorm):
     def path_of(self, input: Tensor, residual: Tensor | None = None) -> Path:
         """Return who computes an input, with a residual like it or a given one, and why."""
         residual = input if residual is None else residual
-        obstacle = coverage.sums(input, residual, self.normalized_shape, self.weight)
-        return choose(
+        return row_path(
             "add_rms_norm",
             input,
+            residual,
+            self.normalized_shape,
+            self.weight,
+            None,
             self.backend,
-            obstacle,
-            partial(cpp.rows_obstacle, input, residual, self.weight),
-            cpp.rows_pay(
-                "add_rms_norm", input, math.prod(self.normalized_shape), always=self.memory_efficient
-            ),
+            self.memory_efficient,
         )
 
     def extra_repr(self) -> str:
@@ -240,16 +239,17 @@ class BatchNormAct2d(RunningStatistics, _NormBase):
 
     def path_of(self, input: Tensor) -> Path:
         """Return who computes this input, and why."""
-        obstacle = coverage.channels(
-            input, *self._statistics(), self.weight, self.bias, self._uses_batch(), self.eps
-        )
-        return choose(
+        return channel_path(
             "batch_norm_act",
             input,
+            *self._statistics(),
+            self.weight,
+            self.bias,
+            self._uses_batch(),
+            self.eps,
             self.backend,
-            obstacle,
-            partial(cpp.channels_obstacle, input, *self._statistics(), self.weight, self.bias),
-            cpp.channels_pay("batch_norm_act", input, self.activation, always=self.memory_efficient),
+            self.activation,
+            self.memory_efficient,
         )
 
     def extra_repr(self) -> str:

@@ -1,14 +1,10 @@
 """`LayerNorm`: torch.nn's, computed by a backend of choice."""
 
-import math
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
-from lightning_tune.norm import coverage, cpp
-from lightning_tune.norm.dispatch import Backend, Path, checked, choose, shown
-from lightning_tune.norm.row_functions import layer_norm
+from lightning_tune.norm.dispatch import Backend, Path, checked, shown
+from lightning_tune.norm.row_functions import layer_norm, row_path
 
 
 class LayerNorm(nn.LayerNorm):
@@ -60,14 +56,8 @@ class LayerNorm(nn.LayerNorm):
 
     def path_of(self, input: Tensor) -> Path:
         """Return who computes this input, and why."""
-        obstacle = coverage.rows(input, self.normalized_shape, self.weight, self.bias)
-        return choose(
-            "layer_norm",
-            input,
-            self.backend,
-            obstacle,
-            partial(cpp.rows_obstacle, input, None, self.weight, self.bias),
-            cpp.rows_pay("layer_norm", input, math.prod(self.normalized_shape)),
+        return row_path(
+            "layer_norm", input, None, self.normalized_shape, self.weight, self.bias, self.backend
         )
 
     def extra_repr(self) -> str:

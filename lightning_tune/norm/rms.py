@@ -1,14 +1,10 @@
 """`RMSNorm`: torch.nn's, computed by a backend of choice."""
 
-import math
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
-from lightning_tune.norm import coverage, cpp
-from lightning_tune.norm.dispatch import Backend, Path, checked, choose, shown
-from lightning_tune.norm.row_functions import rms_norm
+from lightning_tune.norm.dispatch import Backend, Path, checked, shown
+from lightning_tune.norm.row_functions import rms_norm, row_path
 
 
 class RMSNorm(nn.RMSNorm):
@@ -55,15 +51,7 @@ class RMSNorm(nn.RMSNorm):
 
     def path_of(self, input: Tensor) -> Path:
         """Return who computes this input, and why."""
-        obstacle = coverage.rows(input, self.normalized_shape, self.weight)
-        return choose(
-            "rms_norm",
-            input,
-            self.backend,
-            obstacle,
-            partial(cpp.rows_obstacle, input, None, self.weight),
-            cpp.rows_pay("rms_norm", input, math.prod(self.normalized_shape)),
-        )
+        return row_path("rms_norm", input, None, self.normalized_shape, self.weight, None, self.backend)
 
     def extra_repr(self) -> str:
         """Return torch's, and the backend if it is not the usual one."""

@@ -1,6 +1,5 @@
 """Layer norm and RMS norm as functions, alone and of a sum with a residual."""
 
-import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -9,7 +8,7 @@ from torch.nn import functional
 
 from lightning_tune.norm import composed, coverage, cpp, reference
 from lightning_tune.norm.cpp.rows import row_norm
-from lightning_tune.norm.dispatch import Backend, as_under_autocast, chosen
+from lightning_tune.norm.dispatch import Backend, Path, as_under_autocast, choose, chosen
 
 
 def layer_norm(
@@ -45,7 +44,7 @@ def layer_norm(
     if (
         backend == "auto"
         and input.is_cuda is not True
-        and not cpp.rows_pay("layer_norm", input, math.prod(normalized_shape))
+        and not cpp.rows_pay("layer_norm", input, normalized_shape)
     ):
         return functional.layer_norm(input, normalized_shape, weight, bias, eps)
     aten = partial(functional.layer_norm, input, list(normalized_shape), weight, bias, eps)
@@ -97,7 +96,7 @@ def rms_norm(
     if (
         backend == "auto"
         and input.is_cuda is not True
-        and not cpp.rows_pay("rms_norm", input, math.prod(normalized_shape))
+        and not cpp.rows_pay("rms_norm", input, normalized_shape)
     ):
         return functional.rms_norm(input, normalized_shape, weight, eps)
     aten = partial(functional.rms_norm, input, list(normalized_shape), weight, eps)
@@ -154,9 +153,7 @@ def add_layer_norm(
         ([[-1.0, 1.0]], [[2.0, 4.0]])
     """
     on_cpu = backend == "auto" and input.is_cuda is not True
-    if on_cpu and not cpp.rows_pay(
-        "add_layer_norm", input, math.prod(normalized_shape), always=memory_efficient
-    ):
+    if on_cpu and not cpp.rows_pay("add_layer_norm", input, normalized_shape, always=memory_efficient):
         return composed.add_layer_norm(input, residual, normalized_shape, weight, bias, eps)
     values = (input, residual, list(normalized_shape), weight, bias, eps)
     obstacle = coverage.sums(input, residual, normalized_shape, weight, bias)
@@ -215,9 +212,7 @@ def add_rms_norm(
         ([0.2, 1.4], [[1.0, 7.0]])
     """
     on_cpu = backend == "auto" and input.is_cuda is not True
-    if on_cpu and not cpp.rows_pay(
-        "add_rms_norm", input, math.prod(normalized_shape), always=memory_efficient
-    ):
+    if on_cpu and not cpp.rows_pay("add_rms_norm", input, normalized_shape, always=memory_efficient):
         return composed.add_rms_norm(input, residual, normalized_shape, weight, eps)
     values = (input, residual, list(normalized_shape), weight, eps)
     obstacle = coverage.sums(input, residual, normalized_shape, weight)
@@ -238,6 +233,37 @@ def add_rms_norm(
             return reference.rms_norm(as_under_autocast(total), normalized_shape, weight, eps)[0], total
         case _:
             return aten()
+
+
+def row_path(
+    operation: str,
+    input: Tensor,
+    residual: Tensor | None,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None,
+    bias: Tensor | None,
+    backend: Backend,
+    memory_efficient: bool = False,
+) -> Path:
+    """Return who computes one of these functions, and why.
+
+    Args:
+        operation: its name.
+        input: its argument, as are the next four; None where it has none.
+        residual: what is added.
+        normalized_shape: of a row.
+        weight: of a row, or None.
+        bias: of a row, or None.
+        backend: what is asked for.
+        memory_efficient: whether the backward pass is to keep less.
+    """
+    if residual is None:
+        obstacle = coverage.rows(input, normalized_shape, weight, bias)
+    else:
+        obstacle = coverage.sums(input, residual, normalized_shape, weight, bias)
+    in_cpp = partial(cpp.rows_obstacle, input, residual, weight, bias)
+    worth = cpp.rows_pay(operation, input, normalized_shape, always=memory_efficient)
+    return choose(operation, input, backend, obstacle, in_cpp, worth)
 
 
 def _alike(input: Tensor, residual: Tensor) -> bool:

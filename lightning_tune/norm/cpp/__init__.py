@@ -6,23 +6,22 @@ memory each, as on a GPU; their backward passes keep one tensor. `build.py` comp
 are composed.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import forward_ad
 
-from lightning_tune.norm.cpp import build
+from lightning_tune.norm.cpp import build, calls
 
-_TYPES = (torch.float32, torch.bfloat16, torch.float64)
 _NARROW, _WIDE = (torch.float32, torch.bfloat16), (torch.float32, torch.float64)
-_PLAIN = (Tensor, nn.Parameter)
 KIB, MIB = 1 << 10, 1 << 20
 LEAST_BYTES = {
     "layer_norm": {torch.bfloat16: (128 * KIB, MIB)},
-    "rms_norm": dict.fromkeys(_TYPES, (16 * KIB, 256 * KIB)),
+    "rms_norm": dict.fromkeys(calls.TYPES, (16 * KIB, 256 * KIB)),
     "add_layer_norm": {torch.bfloat16: (128 * KIB, MIB), **dict.fromkeys(_WIDE, (384 * KIB, 2 * MIB))},
-    "add_rms_norm": dict.fromkeys(_TYPES, (16 * KIB, 256 * KIB)),
+    "add_rms_norm": dict.fromkeys(calls.TYPES, (16 * KIB, 256 * KIB)),
     "batch_norm": dict.fromkeys(_NARROW, (MIB, 16 * MIB)),
     "batch_norm_act": dict.fromkeys(_NARROW, (512 * KIB, 8 * MIB)),
 }
@@ -37,25 +36,27 @@ LEAST_COUNT, LEAST_PLANE = 256, 256
 """How many values a channel must have, and a plane of bfloat16."""
 
 
-def rows_pay(operation: str, input: Tensor, columns: int, *, always: bool = False) -> bool:
+def rows_pay(operation: str, input: Tensor, normalized_shape: Sequence[int], *, always: bool = False) -> bool:
     """Whether rows of an input are so many and so wide that the kernels are faster than torch's operators.
 
     Args:
         operation: the functional's name.
         input: what is normalised, on a CPU.
-        columns: values of a row.
+        normalized_shape: of a row.
         always: of whatever size, where they are asked for more than speed.
 
     Returns:
         False also while torch compiles or traces: it must see its own operators.
 
     Example:
-        >>> rows_pay("rms_norm", torch.empty(4, 64), 64), rows_pay("rms_norm", torch.empty(64, 64), 64)
+        >>> rows_pay("rms_norm", torch.empty(4, 64), [64]), rows_pay("rms_norm", torch.empty(64, 64), [64])
         (False, True)
     """
     if not isinstance(input, Tensor) or torch.compiler.is_compiling():
         return False
-    return always or (_is_large(operation, input) and columns >= LEAST_COLUMNS[operation])
+    if always or not _is_large(operation, input):
+        return always
+    return math.prod(normalized_shape) >= LEAST_COLUMNS[operation]
 
 
 def channels_pay(operation: str, input: Tensor, activation: str = "none", *, always: bool = False) -> bool:
@@ -131,9 +132,9 @@ def _obstacle(inputs: Sequence[Tensor | None], parameters: Sequence[Tensor | Non
             continue
         if not tensor.is_cpu:
             return f"the kernels in C++ run on a CPU, and a tensor is on {tensor.device}"
-        if tensor.dtype not in _TYPES:
+        if tensor.dtype not in calls.TYPES:
             return f"the kernels in C++ take no {tensor.dtype}"
-        if type(tensor) not in _PLAIN or tensor.is_neg() or not _has_memory(tensor):
+        if not calls.readable(tensor.dtype, tensor):
             return f"a {type(tensor).__name__} may lie in memory in its own way"
     first = None
     for parameter in parameters:
@@ -143,10 +144,3 @@ def _obstacle(inputs: Sequence[Tensor | None], parameters: Sequence[Tensor | Non
         if parameter.dtype != first.dtype or not parameter.is_contiguous():
             return "the parameters are of several types, or not each in one piece of memory"
     return build.trouble()
-
-
-def _has_memory(tensor: Tensor) -> bool:
-    try:
-        return tensor.data_ptr() != 0 or tensor.numel() == 0
-    except RuntimeError:  # what a transform made
-        return False

@@ -1,6 +1,6 @@
 """Batch norm with an activation: finite differences, accuracy, layouts, threads; what it does not touch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,6 @@ from lightning_tune.norm.functional import batch_norm as functional_batch_norm
 
 ACTIVATIONS = ["none", "relu", "silu", "gelu"]
 SHAPES = ((5, 2), (3, 2, 2, 2), (9, 2, 3), (2, 2, 17))  # the third goes by columns, the fourth by planes
-
-
-@pytest.fixture
-def three_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
 
 
 def doubles(*shape: int, seed: int) -> Tensor:

@@ -66,18 +66,18 @@ def test_nothing_is_done_behind_the_back_of_who_looks_at_operators(looking: str)
 
 def test_where_rows_pay() -> None:
     large, half = torch.empty(1024, 1024), torch.empty(1024, 1024, dtype=torch.bfloat16)
-    assert not rows_pay("layer_norm", large, 1024)
-    assert rows_pay("layer_norm", half, 1024)
-    assert not rows_pay("add_rms_norm", large.half(), 1024)
-    assert rows_pay("add_rms_norm", large, 32)
-    assert not rows_pay("add_rms_norm", large, 16)
+    assert not rows_pay("layer_norm", large, [1024])
+    assert rows_pay("layer_norm", half, [1024])
+    assert not rows_pay("add_rms_norm", large.half(), [1024])
+    assert rows_pay("add_rms_norm", large, [32])
+    assert not rows_pay("add_rms_norm", large, [16])
     for operation in cpp.LEAST_COLUMNS:
-        assert not rows_pay(operation, torch.empty(16), 16)
-        assert rows_pay(operation, torch.empty(16), 16, always=True)
+        assert not rows_pay(operation, torch.empty(16), [16])
+        assert rows_pay(operation, torch.empty(16), [16], always=True)
     small = torch.empty(64, 64)
-    assert rows_pay("rms_norm", small, 64)
+    assert rows_pay("rms_norm", small, [64])
     with torch.no_grad():
-        assert not rows_pay("rms_norm", small, 64)
+        assert not rows_pay("rms_norm", small, [64])
 
 
 def test_where_channels_pay() -> None:

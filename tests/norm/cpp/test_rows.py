@@ -1,6 +1,6 @@
 """Rows as one function: gradients against finite differences, twice; large means; what it keeps; threads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,14 +17,6 @@ from lightning_tune.norm.cpp.rows import RowNorm, row_norm
 from lightning_tune.norm.functional import rms_norm
 
 APPLY: Callable[..., Any] = RowNorm.apply
-
-
-@pytest.fixture
-def three_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
 
 
 def doubles(*shape: int, seed: int) -> Tensor:
